@@ -1,0 +1,44 @@
+# demo · test · check · bench; each first brings .venv up to date, when it is not.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+DEMO := runs/demo
+
+# uv does not read pip's configuration: hand it pip's find-links where there is one.
+FIND_LINKS := $(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null)
+TORCH := $(if $(FIND_LINKS),,--torch-backend=auto)
+export UV_FIND_LINKS := $(FIND_LINKS)
+
+.PHONY: demo test check bench lock clean
+
+demo: $(INSTALLED)
+	$(BIN)/metamath-ray bootstrap --config jobs/configs/bootstrap_word_problems_teacher.yaml --run-directory $(DEMO) --fork
+	$(BIN)/metamath-ray export --run-directory $(DEMO)
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest
+
+check: $(INSTALLED)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(INSTALLED)
+	$(BIN)/python benchmarks/grading.py --quick
+
+lock: $(INSTALLED)
+	$(BIN)/uv pip compile pyproject.toml --extra cpu --extra dev --python-version 3.11 --quiet $(TORCH) \
+	    --custom-compile-command "make lock" --output-file requirements/cpu.lock
+	$(BIN)/uv pip compile pyproject.toml --extra gpu --python-version 3.11 --quiet --no-find-links \
+	    --custom-compile-command "make lock" --output-file requirements/gpu.lock
+	sed -i 's/^\(torch==[0-9.]*\)+.*$$/\1/' requirements/cpu.lock requirements/gpu.lock
+
+clean:
+	rm -rf .venv runs
+
+$(INSTALLED): requirements/cpu.lock pyproject.toml
+	test -x $(BIN)/uv || { $(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet uv; }
+	$(BIN)/uv pip sync --quiet $(TORCH) requirements/cpu.lock
+	$(BIN)/uv pip install --quiet --no-deps --editable .
+	touch $@

@@ -1,0 +1,175 @@
+"""`metamath-ray`: each command parses its configuration, makes one call and shows the result.
+
+Exit codes: 0 done; 1 the run failed, what is done is stored; 2 something the user can fix; 130 interrupted.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+
+from metamath_ray.errors import AccessDenied, MetamathRayError, UserError
+
+PROGRAM = "metamath-ray"
+
+
+def _plan(arguments: Sequence[str]) -> None:
+    from metamath_ray.arguments import parse_arguments
+    from metamath_ray.config import PlanCommand
+
+    command = parse_arguments(PlanCommand, arguments, program=f"{PROGRAM} plan")
+    from rich.console import Console
+
+    from metamath_ray.distributed import trial
+    from metamath_ray.terminal import TerminalObserver, estimate_lines, estimate_table
+
+    console = Console(highlight=False)
+    with TerminalObserver(console) as observer:
+        manifest, estimate = trial.plan(
+            command, fork=command.fork, sample_items=command.sample_items, observer=observer
+        )
+    planned = manifest.stages["plan"]
+    console.print(estimate_table(estimate))
+    for line in estimate_lines(estimate):
+        console.print(line)
+    console.print(
+        f"{planned['num_problems']:,} problems, {planned['num_without_masks']:,} of them without a number to mask; "
+        f"{planned['num_ambiguous_masks']:,} ambiguous numbers left out"
+    )
+    for message in planned["invalid_records"]:
+        console.print(f"skipped {message}", style="yellow", markup=False)
+    console.print(f"plan: {command.run_directory}/plan.parquet")
+
+
+def _preview(arguments: Sequence[str]) -> None:
+    from metamath_ray.arguments import parse_arguments
+    from metamath_ray.config import PreviewCommand
+
+    command = parse_arguments(PreviewCommand, arguments, program=f"{PROGRAM} preview")
+    from rich.console import Console
+
+    from metamath_ray.distributed import trial
+    from metamath_ray.terminal import TerminalObserver, preview_panel
+
+    console = Console(highlight=False)
+    with TerminalObserver(console) as observer:
+        rows = trial.preview(command, num_rows=command.num_rows, observer=observer)
+    for number, row in enumerate(rows, start=1):
+        console.print(preview_panel(number, row))
+
+
+def _bootstrap(arguments: Sequence[str]) -> None:
+    from metamath_ray.arguments import parse_arguments
+    from metamath_ray.config import BootstrapCommand
+
+    command = parse_arguments(BootstrapCommand, arguments, program=f"{PROGRAM} bootstrap")
+    from rich.console import Console
+
+    from metamath_ray.distributed.bootstrap import bootstrap
+    from metamath_ray.terminal import TerminalObserver
+
+    console = Console(highlight=False)
+    with TerminalObserver(console) as observer:
+        bootstrap(command, fork=command.fork, observer=observer)
+    _show_run(command.run_directory)
+
+
+def _status(arguments: Sequence[str]) -> None:
+    from metamath_ray.arguments import parse_arguments
+    from metamath_ray.config import StatusCommand
+
+    _show_run(parse_arguments(StatusCommand, arguments, program=f"{PROGRAM} status").run_directory)
+
+
+def _show_run(run_directory: str) -> None:
+    from rich.console import Console
+
+    from metamath_ray.storage import RunDirectory, summarize
+    from metamath_ray.terminal import run_table
+
+    console, run = Console(highlight=False), RunDirectory(run_directory)
+    manifest, summary = run.read_manifest(), summarize(run)
+    console.print(run_table(summary, seconds=manifest.stages.get("bootstrap", {}).get("seconds")))
+    state = "running" if run.is_locked() else "complete" if summary.num_finished == summary.num_planned else "stopped"
+    console.print(
+        f"{state}: {summary.num_finished:,} of {summary.num_planned:,} items; outcomes: {run_directory}/outcomes"
+    )
+
+
+def _export(arguments: Sequence[str]) -> None:
+    from metamath_ray.arguments import parse_arguments
+    from metamath_ray.config import BootstrapConfig, ExportCommand
+
+    command = parse_arguments(ExportCommand, arguments, program=f"{PROGRAM} export")
+    from rich.console import Console
+
+    from metamath_ray.export import read_rows
+    from metamath_ray.export.run_export import export_run
+    from metamath_ray.storage import RunDirectory
+    from metamath_ray.terminal import export_table, row_panel
+
+    console, run = Console(highlight=False), RunDirectory(command.run_directory)
+    stored = BootstrapConfig.model_validate(run.read_manifest().configuration)
+    summary = export_run(run, command.export or stored.export)
+    console.print(export_table(summary))
+    rows = read_rows(Path(command.run_directory, "dataset", "metamathqa.jsonl"))
+    for row in islice(rows, NUM_SHOWN_ROWS):
+        console.print(row_panel(row))
+    console.print(
+        f"{summary.num_exported:,} rows of {summary.num_problems:,} problems: {command.run_directory}/dataset"
+    )
+
+
+NUM_SHOWN_ROWS = 3
+"""Rows that `export` shows."""
+
+COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str]] = {
+    "plan": (_plan, "write the plan of a bootstrap and estimate its cost from a sample"),
+    "preview": (_preview, "show a few rows through the whole pipe, prompts included"),
+    "bootstrap": (_bootstrap, "run a bootstrap, or resume it"),
+    "status": (_status, "say how far a run is"),
+    "export": (_export, "write a run's data set: JSON lines, parquet, data card"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given or given[0] in ("-h", "--help"):
+        print(_usage())
+        return 0 if given else 2
+    if given[0] == "--version":
+        print(f"{PROGRAM} {version(PROGRAM)}")
+        return 0
+    if given[0] not in COMMANDS:
+        return _fail(f"no command {given[0]!r}; there are {', '.join(COMMANDS)}", code=2)
+    return run_guarded(lambda: COMMANDS[given[0]][0](given[1:]))
+
+
+def run_guarded(action: Callable[[], None]) -> int:
+    """Run an action; turn what a user can fix into one line and an exit code."""
+    try:
+        action()
+    except (UserError, AccessDenied) as error:
+        return _fail(str(error), code=2)
+    except MetamathRayError as error:
+        return _fail(str(error), code=1)
+    except KeyboardInterrupt:
+        return _fail("interrupted; what is done is stored, the same command resumes", code=130)
+    return 0
+
+
+def _fail(message: str, *, code: int) -> int:
+    print(f"{PROGRAM}: {message}", file=sys.stderr)
+    return code
+
+
+def _usage() -> str:
+    lines = [f"usage: {PROGRAM} COMMAND [--config FILE] [--option VALUE …]", ""]
+    lines += [f"  {name:<10} {what}" for name, (_, what) in COMMANDS.items()]
+    return "\n".join([*lines, "", f"{PROGRAM} COMMAND --help explains every option."])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,270 @@
+"""Run configurations: one frozen model a job, every default in one place, every field explained.
+
+A field's docstring is its `--help` text. Values come from a YAML file (`--config`); the command line overrides them.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from metamath_ray.errors import ConfigError
+
+EMBEDDED_PREFIX = "embedded:"
+
+
+class FrozenConfig(BaseModel):
+    """Base of all configurations: immutable, unknown fields refused, field docstrings kept."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=())
+
+
+class SourceConfig(FrozenConfig):
+    """Where problems come from."""
+
+    format: Literal["auto", "gsm8k", "math", "jsonl", "parquet", "huggingface", "word_problems"] = "auto"
+    """Layout of the records; "auto" looks at the first one."""
+    path: str | None = None
+    """File, folder or Hugging Face data set name; not used by word_problems."""
+    subset: str | None = None
+    """Configuration of a Hugging Face data set ("main")."""
+    split: Literal["train", "validation", "test"] | None = None
+    """Split that the problems belong to, by default what the records or the file's name say; only rows out of "train"
+    are exported."""
+    fields: dict[str, str] = Field(default_factory=dict)
+    """Our field → column where the format's own names do not fit, e.g. {"question": "problem", "answer": "gold"}."""
+    name: str | None = None
+    """Name of the source, which gives the tag of exported rows; by default that of the format."""
+    limit: int | None = Field(default=None, ge=1)
+    """Read this many problems and no more."""
+    seed: int = 0
+    """Seed of the synthetic word problems."""
+    skip_invalid: bool = False
+    """Count and list malformed records instead of stopping at the first."""
+
+
+class AugmentationConfig(FrozenConfig):
+    """How many new questions are made out of one."""
+
+    answer_augmentation: int = Field(default=2, ge=0)
+    """Reasoning paths sampled for the question itself."""
+    rephrasing: int = Field(default=2, ge=0)
+    """Rewrites of the question, each answered once."""
+    self_verification: int = Field(default=1, ge=0)
+    """Solutions for each masked number, the question turned into a statement."""
+    fobar: int = Field(default=1, ge=0)
+    """Solutions for each masked number, the answer given as a condition."""
+    max_masks: int | None = Field(default=None, ge=1)
+    """Use at most this many numbers of a question; all of them by default, as in the paper."""
+    include_ambiguous: bool = False
+    """Also mask a number whose value occurs again in the question, which leaks it."""
+
+
+class SamplingConfig(FrozenConfig):
+    """How completions are sampled."""
+
+    temperature: float = Field(default=0.7, ge=0, le=5)
+    """0 is greedy; 0.7 is MetaMath's."""
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    """Nucleus."""
+    max_tokens: int = Field(default=1024, ge=1)
+    """Longest completion; a longer one is truncated, and so rejected."""
+
+
+class StagesSamplingConfig(FrozenConfig):
+    """Sampling of the two stages of an item."""
+
+    rewrite: SamplingConfig = SamplingConfig(max_tokens=512)
+    """Writing a new question, or a statement."""
+    solve: SamplingConfig = SamplingConfig()
+    """Answering it."""
+
+
+class ServeEngineConfig(FrozenConfig):
+    """vLLM behind Ray Serve: deployed for the run, or attached to."""
+
+    kind: Literal["serve"] = "serve"
+    """Tells this engine from the others."""
+    model: str = "embedded:teacher"
+    """Hugging Face name, folder, or "embedded:teacher" / "embedded:base"."""
+    attach: str | None = None
+    """Name of a running Serve application of ours to use, instead of deploying one for this run."""
+    num_replicas: int = Field(default=1, ge=1)
+    """Replicas; a fixed number, because bulk work fills all of them."""
+    tensor_parallel_size: int = Field(default=1, ge=1)
+    """GPUs a replica."""
+    accelerator_type: str | None = None
+    """Ray's name of the GPU ("H100", "A10G", "L4", …); None runs on CPU."""
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    """"auto" is the model's own on a GPU and float32 on a CPU, where vLLM's bfloat16 kernels can kill the worker."""
+    max_model_len: int | None = Field(default=None, ge=16)
+    """Longest prompt and completion together; the model's own by default."""
+    max_num_seqs: int = Field(default=256, ge=1)
+    """Sequences that one replica decodes at once."""
+    kv_cache_gib: int = Field(default=1, ge=1)
+    """Memory for the key-value cache on CPU, in GiB."""
+    request_timeout_seconds: float = Field(default=600, gt=0)
+    """Longest wait for one completion, queue included, before it is asked for again."""
+    start_deadline_seconds: float = Field(default=1800, gt=0)
+    """A replica that is not ready by then ends the run, with the tail of its log."""
+    engine_kwargs: dict[str, Any] = Field(default_factory=dict)
+    """Further arguments of vLLM's engine, passed through."""
+
+
+class OpenAIEngineConfig(FrozenConfig):
+    """Any OpenAI-compatible URL, for example a hosted teacher."""
+
+    kind: Literal["openai"]
+    """Tells this engine from the others."""
+    base_url: str
+    """For example "https://api.openai.com/v1"."""
+    model: str
+    """Name of the model there."""
+    api_key_env: str = "OPENAI_API_KEY"
+    """Environment variable that holds the key; the key itself is written nowhere."""
+    tokenizer: str | None = None
+    """Tokenizer folder or name to send token ids; None sends chat messages."""
+    timeout_seconds: float = Field(default=600, gt=0)
+    """Longest wait for one completion."""
+
+
+EngineConfig = Annotated[ServeEngineConfig | OpenAIEngineConfig, Field(discriminator="kind")]
+
+
+class ExecutionConfig(FrozenConfig):
+    """How the work is spread and how much trouble it survives."""
+
+    num_workers: int = Field(default=1, ge=1)
+    """Actors that drive items; a fixed pool."""
+    rows_in_flight: int = Field(default=256, ge=1)
+    """Items that one actor works on at once."""
+    batch_size: int = Field(default=64, ge=1)
+    """Items that an actor takes, and stores, together."""
+    flush_seconds: float = Field(default=15.0, gt=0)
+    """A finished item is on disk at most this much later."""
+    retry_budget_seconds: float = Field(default=600.0, ge=0)
+    """How long one request is tried again while the engine is away."""
+    max_failure_ratio: float = Field(default=0.05, ge=0, le=1)
+    """Failed items in all finished ones, above which the run ends (looked at from 50 items on)."""
+
+
+class ExportConfig(FrozenConfig):
+    """Which accepted outcomes become rows."""
+
+    max_rows_per_problem: int | None = Field(default=None, ge=1)
+    """Keep at most this many rows of one augmentation for a seed problem."""
+    backward_check: bool = False
+    """Keep a backward row only if its question, x put back, was also solved forward in this run."""
+    decontaminate_against: tuple[SourceConfig, ...] = ()
+    """Test sets whose questions must not come out."""
+
+
+class RayConfig(FrozenConfig):
+    """Which Ray cluster does the work."""
+
+    address: str | None = None
+    """Address of a running cluster; None uses RAY_ADDRESS where it is set, and else starts Ray on this machine."""
+    num_cpus: int | None = Field(default=None, ge=1)
+    """Logical CPUs of a cluster that is started here; enough for the engine and the workers by default."""
+
+
+class BootstrapConfig(FrozenConfig):
+    """Problems → plan → bootstrap → export."""
+
+    source: SourceConfig
+    """Seed problems."""
+    run_directory: str = "runs/bootstrap"
+    """Folder of everything that the run makes; an interrupted run resumes there."""
+    seed: int = 0
+    """Another seed gives other samples of everything."""
+    augmentation: AugmentationConfig = AugmentationConfig()
+    """How many new questions of which kind."""
+    prompt_set: str = "embedded"
+    """Packaged prompt set, or a YAML file of your own."""
+    sampling: StagesSamplingConfig = StagesSamplingConfig()
+    """Temperatures and lengths."""
+    engine: EngineConfig = ServeEngineConfig()
+    """Who answers."""
+    execution: ExecutionConfig = ExecutionConfig()
+    """Concurrency, retries, limits."""
+    export: ExportConfig = ExportConfig()
+    """What is kept."""
+    ray: RayConfig = RayConfig()
+    """Where it runs."""
+    price_per_million_tokens: float | None = Field(default=None, ge=0)
+    """Money for a million tokens, prompt and completion alike; used by the estimate of `plan`."""
+
+    @model_validator(mode="after")
+    def _something_to_do(self) -> "BootstrapConfig":
+        kinds = self.augmentation
+        if not any((kinds.answer_augmentation, kinds.rephrasing, kinds.self_verification, kinds.fobar)):
+            raise ValueError("augmentation: every kind is 0, so there is nothing to do")
+        return self
+
+    def content(self) -> dict[str, Any]:
+        """Return what decides the outcomes: two runs with equal content may share a folder.
+
+        Leaves out where the work runs, how it is spread, and what the export keeps.
+        """
+        chosen = self.model_dump(mode="json", include={"seed", "source", "augmentation", "prompt_set", "sampling"})
+        return {**chosen, "model": self.engine.model}
+
+
+class BootstrapCommand(BootstrapConfig):
+    """Problems → plan → bootstrap: runs, or resumes what was interrupted."""
+
+    fork: bool = False
+    """Plan anew over a run of another configuration; items that both plans hold stay done."""
+
+
+class PlanCommand(BootstrapCommand):
+    """Write plan.parquet and say what the run will cost, measured on a sample of it."""
+
+    sample_items: int = Field(default=32, ge=0)
+    """Items that are run now to measure the cost, and stay done; 0 only counts."""
+
+
+class PreviewCommand(BootstrapConfig):
+    """Show a few rows through the whole pipe, prompts included; writes nothing."""
+
+    num_rows: int = Field(default=5, ge=1)
+    """Rows to show; the augmentations take turns."""
+
+
+class StatusCommand(FrozenConfig):
+    """Say how far a run is, running or dead, from its files alone."""
+
+    run_directory: str
+    """Folder of the run."""
+
+
+class ExportCommand(FrozenConfig):
+    """Write a run's data set: JSON lines, parquet, rejected rows, data card."""
+
+    run_directory: str
+    """Folder of the run."""
+    export: ExportConfig | None = None
+    """What is kept; what the run's own configuration says by default."""
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a configuration file.
+
+    Raises:
+        ConfigError: It is missing, not YAML, or not a mapping.
+    """
+    try:
+        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot read the configuration ({error.strerror or error})") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid YAML: {str(error).splitlines()[0]}") from error
+    if not isinstance(loaded, dict):
+        raise ConfigError(f"{path}: expected a mapping of settings, got {type(loaded).__name__}")
+    return loaded
+
+
+def describe_validation_error(error: ValidationError) -> str:
+    """Put what pydantic found on one line: `field: what is wrong`, joined by semicolons."""
+    return "; ".join(f"{'.'.join(map(str, item['loc'])) or 'configuration'}: {item['msg']}" for item in error.errors())

@@ -1,0 +1,98 @@
+"""Reach a Ray cluster, or be one: the laptop is a cluster of one."""
+
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import ray
+
+from metamath_ray.config import RayConfig
+from metamath_ray.errors import ConfigError
+
+OBJECT_STORE_BYTES = 512 * 2**20
+"""For a cluster that is started here: only plan rows and counts pass through it."""
+
+_QUIET_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_worker_niceness": "0",
+    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_TQDM": "0",
+    "VLLM_LOGGING_LEVEL": "WARNING",
+    "VLLM_NO_USAGE_STATS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+
+@contextmanager
+def connected(config: RayConfig, *, num_cpus: int, logs: Path | None) -> Iterator[None]:
+    """Connect to the cluster for the length of a run; a cluster that was started here ends with it.
+
+    Args:
+        num_cpus: Logical CPUs that the run needs, for a cluster that is started here.
+        logs: Folder that gets Ray's and vLLM's logs of such a cluster when the run ends, however it ends.
+
+    Raises:
+        ConfigError: There is no cluster at the address.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    address = config.address or os.environ.get("RAY_ADDRESS")
+    if address:
+        _attach(address)
+    else:
+        _start(num_cpus=config.num_cpus or num_cpus)
+    session = None if address else session_logs()
+    try:
+        yield
+    finally:
+        _silence_shutdown()
+        ray.shutdown()
+        if session and logs:
+            _keep_logs(session, logs)
+
+
+def session_logs() -> Path | None:
+    """Return the folder of Ray's own logs, where the head runs on this machine."""
+    temporary = os.environ.get("RAY_TMPDIR", tempfile.gettempdir())
+    logs = Path(temporary, "ray", ray.get_runtime_context().get_session_name(), "logs")
+    return logs if logs.is_dir() else None
+
+
+def _attach(address: str) -> None:
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(
+            f"no Ray cluster at {address!r} ({reason}); start one with `ray start --head`, "
+            "or unset RAY_ADDRESS to run on this machine"
+        ) from error
+
+
+def _start(*, num_cpus: int) -> None:
+    for name, value in _QUIET_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    ray.init(
+        address="local",
+        num_cpus=num_cpus,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        object_store_memory=OBJECT_STORE_BYTES,
+    )
+
+
+def _silence_shutdown() -> None:
+    logging.getLogger("ray").setLevel(logging.CRITICAL)
+
+
+def _keep_logs(session: Path, destination: Path) -> None:
+    """Copy the logs; a log that vanishes or a full disk must not hide how the run ended."""
+    with suppress(OSError, shutil.Error):
+        shutil.copytree(session, destination / "ray", dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.lock"))

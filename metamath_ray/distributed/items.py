@@ -1,0 +1,169 @@
+"""The one operator: work items → outcomes, a coroutine a row, stored as they finish, resumable.
+
+    unfinished rows of plan.parquet ──▶ blocks of `batch_size` ──▶ ItemWorker (fixed pool) ──▶ counts
+                                                                        └──▶ outcomes/<block>-<n>.parquet
+
+A worker keeps `rows_in_flight` items going over several blocks, so that no item waits for another. It stores what has
+finished every few seconds. A shard's name begins with the hash of its block's ids: when Ray runs a block again after a
+worker died, the worker finds what is stored and does the rest only.
+"""
+
+import asyncio
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import pyarrow as pa
+import ray
+from ray.data import ActorPoolStrategy, DataContext
+from ray.exceptions import RayError
+
+from metamath_ray.config import ExecutionConfig
+from metamath_ray.distributed.plan_source import PlanSource
+from metamath_ray.errors import MetamathRayError, RunFailed
+from metamath_ray.storage import RunDirectory
+from metamath_ray.types import content_id
+
+BLOCKS_AHEAD = 1
+"""Blocks that wait at a worker beside those it works on, so that it never idles."""
+
+
+class ItemRunner(Protocol):
+    """Turns one row of the plan into one row of outcomes."""
+
+    async def run(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Run one item to its end; an exception ends the whole run, so a row's own trouble is part of its outcome."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ItemsJob:
+    """What a worker needs; crosses to it by pickle, inside Ray."""
+
+    run: RunDirectory
+    make_runner: Callable[[], ItemRunner]
+    execution: ExecutionConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlockCounts:
+    """What one block came to; the only thing that travels back to the driver.
+
+    Attributes:
+        fatal: Why the run must end, "" when it may go on.
+    """
+
+    num_items: int = 0
+    num_accepted: int = 0
+    num_failed: int = 0
+    num_tokens: int = 0
+    fatal: str = ""
+
+    def __add__(self, other: "BlockCounts") -> "BlockCounts":
+        return BlockCounts(
+            num_items=self.num_items + other.num_items,
+            num_accepted=self.num_accepted + other.num_accepted,
+            num_failed=self.num_failed + other.num_failed,
+            num_tokens=self.num_tokens + other.num_tokens,
+            fatal=self.fatal or other.fatal,
+        )
+
+
+class ItemWorker:
+    """The actor behind the operator."""
+
+    def __init__(self, job: ItemsJob) -> None:
+        self._job = job
+        self._runner = job.make_runner()
+        self._slots = asyncio.Semaphore(job.execution.rows_in_flight)
+
+    async def __call__(self, block: pa.Table) -> pa.Table:
+        """Run a block of plan rows; return its `BlockCounts` as a table of one row."""
+        counts = await self._run_block(block.to_pylist())
+        return pa.Table.from_pylist([vars(counts)])
+
+    async def _run_block(self, rows: list[dict[str, Any]]) -> BlockCounts:
+        shard = content_id(row["item_id"] for row in rows)
+        stored = await asyncio.to_thread(self._stored_ids, shard)
+        pending = {asyncio.create_task(self._run_row(row)) for row in rows if row["item_id"] not in stored}
+        counts, number = BlockCounts(), len(stored)
+        while pending and not counts.fatal:
+            finished, pending = await asyncio.wait(
+                pending, timeout=self._job.execution.flush_seconds, return_when=asyncio.FIRST_EXCEPTION
+            )
+            outcomes = [task.result() for task in finished if not task.exception()]
+            fatal = next((describe_fatal(error) for task in finished if (error := task.exception())), "")
+            if outcomes:
+                number += len(outcomes)
+                await asyncio.to_thread(self._job.run.write_outcomes, outcomes, f"{shard}-{number:06d}")
+            counts += count_outcomes(outcomes, fatal=fatal)
+        for task in pending:
+            task.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)
+        return counts
+
+    def _stored_ids(self, shard: str) -> set[str]:
+        run = self._job.run
+        return {
+            item_id
+            for name in run.outcome_shards(prefix=shard)
+            for item_id in run.read_shard(name, ["item_id"]).column("item_id").to_pylist()
+        }
+
+    async def _run_row(self, row: dict[str, Any]) -> dict[str, Any]:
+        async with self._slots:
+            return await self._runner.run(row)
+
+
+def count_outcomes(rows: list[dict[str, Any]], *, fatal: str = "") -> BlockCounts:
+    """Count outcome rows."""
+    return BlockCounts(
+        num_items=len(rows),
+        num_accepted=sum(row["status"] == "accepted" for row in rows),
+        num_failed=sum(row["status"] == "failed" for row in rows),
+        num_tokens=sum(completion_tokens(row) for row in rows),
+        fatal=fatal,
+    )
+
+
+def completion_tokens(row: dict[str, Any]) -> int:
+    """Return the tokens that were generated for an outcome row."""
+    return sum(row[stage]["num_completion_tokens"] for stage in ("rewrite", "solution") if row[stage])
+
+
+def describe_fatal(error: BaseException) -> str:
+    """Say in one line why a run must end."""
+    if isinstance(error, MetamathRayError):
+        return str(error)
+    return f"unexpected {type(error).__name__}: {error}"
+
+
+def run_items(job: ItemsJob) -> Generator[BlockCounts, None, None]:
+    """Run every planned item that has no outcome; yield the counts of each block as it ends.
+
+    Closing the iterator stops the work; what has finished is stored.
+    """
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    execution = job.execution
+    blocks_at_once = max(2, -(-2 * execution.rows_in_flight // execution.batch_size))
+    source = PlanSource(job.run, rows_per_block=execution.batch_size)
+    if not source.num_blocks:
+        return
+    dataset = ray.data.read_datasource(source, override_num_blocks=source.num_blocks).map_batches(
+        ItemWorker,
+        fn_constructor_args=(job,),
+        batch_size=None,
+        batch_format="pyarrow",
+        compute=ActorPoolStrategy(
+            size=execution.num_workers,
+            max_tasks_in_flight_per_actor=blocks_at_once + BLOCKS_AHEAD,
+            max_concurrent_calls_per_actor=blocks_at_once,
+        ),
+        num_cpus=1,
+    )
+    try:
+        for batch in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+            for row in batch.to_pylist():
+                yield BlockCounts(**row)
+    except RayError as error:
+        raise RunFailed(f"Ray gave up: {str(error).strip().splitlines()[-1]}; what is done is stored") from error

@@ -1,0 +1,64 @@
+"""A run's outcomes → its data set."""
+
+from collections.abc import Iterator
+
+from metamath_ray.config import ExportConfig
+from metamath_ray.datasets import Decontaminator, ProblemSource, read_problems
+from metamath_ray.errors import RunDirectoryError
+from metamath_ray.export.selection import select_rows, solved_problem_ids
+from metamath_ray.export.summary import ExportSummary
+from metamath_ray.export.writer import write_export
+from metamath_ray.storage import PlanIndex, RunDirectory, outcome_from_row, outcomes_in_plan_order
+from metamath_ray.storage.manifest import now
+from metamath_ray.types import Outcome
+
+DATASET_FOLDER = "dataset"
+
+
+def export_run(run: RunDirectory, config: ExportConfig) -> ExportSummary:
+    """Write `dataset/` of a run out of the outcomes that it has, finished or not.
+
+    Raises:
+        RunDirectoryError: It is no run, is in a bucket, or cannot be written.
+        DataError: A test set to decontaminate against is malformed.
+    """
+    if run.local_path is None:
+        raise RunDirectoryError(f"{run.root}: the export writes to a folder; copy the run to this machine first")
+    manifest = run.read_manifest()
+    index = PlanIndex(run)
+    selection = select_rows(
+        _outcomes(run, index),
+        max_rows_per_problem=config.max_rows_per_problem,
+        solved_problem_ids=solved_problem_ids(_outcomes(run, index)) if config.backward_check else None,
+        decontaminator=Decontaminator(_test_questions(config)) if config.decontaminate_against else None,
+    )
+    told = {
+        "configuration": {**manifest.configuration, "export": config.model_dump(mode="json")},
+        "content_hash": manifest.content_hash,
+        "prompt_set_hash": manifest.content.get("prompt_set_hash"),
+        "model_hash": manifest.content.get("model_hash"),
+        "versions": manifest.versions,
+        "hardware": manifest.hardware,
+        "created": manifest.created,
+    }
+    summary = write_export(selection, run.local_path / DATASET_FOLDER, told)
+    manifest.stages["export"] = {
+        "ended": now(),
+        "num_rows": summary.num_exported,
+        "num_rejected": summary.num_rejected,
+        "num_problems": summary.num_problems,
+    }
+    run.write_manifest(manifest)
+    return summary
+
+
+def _outcomes(run: RunDirectory, index: PlanIndex) -> Iterator[Outcome]:
+    return map(outcome_from_row, outcomes_in_plan_order(run, index))
+
+
+def _test_questions(config: ExportConfig) -> Iterator[tuple[str, str]]:
+    for source in config.decontaminate_against:
+        problem_source = ProblemSource(**source.model_dump(exclude={"skip_invalid"}))
+        name = source.name or source.path or source.format
+        for problem in read_problems(problem_source, skip_invalid=source.skip_invalid):
+            yield name, problem.question

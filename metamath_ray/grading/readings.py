@@ -1,0 +1,167 @@
+"""From one answer as written to the ways in which it can be read."""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from metamath_ray.grading.extraction import extract_answer, states_answer
+from metamath_ray.grading.limits import CACHE_SIZE, MAX_ANSWER_CHARS, MAX_READINGS
+from metamath_ray.grading.numbers import Number, read_number
+from metamath_ray.grading.parser import parse
+from metamath_ray.grading.surface import clean
+from metamath_ray.grading.tokens import FUNCTIONS, ParseFailure
+from metamath_ray.grading.tree import Node
+from metamath_ray.grading.units import NO_UNIT, SINGLE_LETTERS, Unit, lookup, split_unit
+from metamath_ray.grading.words import plain_words, read_words
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One way to read an answer.
+
+    Attributes:
+        kind: number, tree, time, choice, text or opaque (mathematics that our parser does not know).
+        text: The words in plain spelling; the minutes of a time; the letter of a choice; the LaTeX of an opaque one.
+        number: The value, for a number.
+        node: The parsed form, for a number and a tree.
+    """
+
+    kind: str
+    text: str
+    number: Number | None = None
+    node: Node | None = None
+    unit: Unit = NO_UNIT
+
+
+_TIME = re.compile(
+    r"(?P<hour>\d{1,2}):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d))?\s?(?:\\text\s?\{)?\s?(?P<half>[ap])?\.?\s?m?\.?\s?\}?$", re.I
+)
+_CHOICE = re.compile(r"(?:\\text\w*\s?\{\s?)?\(?(?P<letter>[A-J])(?:(?:\)|\.|:)\s?\}?|(?=[\u3040-\u9fff]))(?P<rest>.*)$|(?P<bare>[A-J])\s+(?=[A-Z][a-z]|\\text)(?P<words>.*)$")
+_ONLY_TEXT = re.compile(r"\\(?:text|textbf|textit|textrm|textnormal|mbox|hbox|texttt|textsc)\s?\{(?P<words>[^{}]*)\}\s?\.?$")
+_GROUPED_INSIDE = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
+_SHORT_TEXTS = frozenset("yes no odd all one two six ten red mon tue wed thu fri sat sun".split())
+
+
+@lru_cache(maxsize=CACHE_SIZE)
+def read(raw: str) -> tuple[Reading, ...]:
+    """Return the readings of an answer, the most likely first; none when there is nothing in it."""
+    if len(raw) > MAX_ANSWER_CHARS:
+        return (_statement(raw) if states_answer(raw) else ()) or (Reading("opaque", raw.strip()),)
+    text = clean(raw)
+    if not text:
+        return ()
+    value = read_number(text)
+    if value is not None:
+        return (Reading("number", text, value, number_node(value)), *_as_list(text))
+    if states_answer(raw) and not _CHOICE.match(text):
+        return (_statement(raw) + (_as_text(text),))[:MAX_READINGS]
+    return tuple(_readings(text)[:MAX_READINGS])
+
+
+def _statement(raw: str) -> tuple[Reading, ...]:
+    """Read the answer that a sentence or a whole solution states."""
+    stated = extract_answer(raw)
+    if not stated or len(stated) > MAX_ANSWER_CHARS or len(stated) >= len(raw.strip()):
+        return ()
+    return read(stated)
+
+
+def _readings(text: str) -> list[Reading]:
+    """Try the forms of an answer one after the other."""
+    found: list[Reading] = []
+    time = _TIME.match(text)
+    if time and int(time["hour"]) <= 24:
+        found.append(_time(time))
+        if time["half"] or time["second"]:
+            return found
+    choice = _CHOICE.match(text)
+    if choice:
+        found.append(Reading("choice", choice["letter"] or choice["bare"]))
+    spoken = read_words(text)
+    if spoken is not None:
+        found.append(Reading("number", text, spoken, number_node(spoken)))
+    words = _ONLY_TEXT.match(text)
+    if words or _is_text(text):
+        inner = words["words"].strip() if words else text
+        inside = _mathematical(inner) if words and not _is_text(inner) else []
+        return [*found, *(reading for reading in inside if reading.kind != "opaque"), _as_text(text)]
+    return found + _mathematical(text)
+
+
+def _mathematical(text: str) -> list[Reading]:
+    """Read with and without the unit at the end."""
+    found: list[Reading] = []
+    core, unit = split_unit(text)
+    if core != text:
+        reading = _value(core, unit)
+        if reading is not None:
+            found.append(reading)
+    whole = _value(text, NO_UNIT)
+    if whole is not None:
+        dropped = text[len(core) :].strip(" $")
+        found.insert(0 if dropped in SINGLE_LETTERS or dropped.isalpha() and lookup(dropped) == NO_UNIT else len(found), whole)
+    found += _as_list(text)
+    return found or [Reading("opaque", text)]
+
+
+def _value(text: str, unit: Unit) -> Reading | None:
+    """Read a number or an expression."""
+    value = read_number(text)
+    if value is not None:
+        return Reading("number", text, value, number_node(value), unit)
+    try:
+        node = parse(_GROUPED_INSIDE.sub(_ungrouped, text) if not _in_brackets(text) else text)
+    except (ParseFailure, RecursionError, ValueError):
+        return None
+    if node.head == "word":
+        return None
+    return Reading("tree", text, None, node, unit)
+
+
+def _ungrouped(match: re.Match[str]) -> str:
+    return match.group().replace(",", "")
+
+
+def _in_brackets(text: str) -> bool:
+    return any(bracket in text for bracket in "([{")
+
+
+def _as_list(text: str) -> list[Reading]:
+    """Read "1,234" as two numbers, after its reading as one."""
+    if "," not in text or not re.fullmatch(r"[-+]?[\d.]+(?:,[-+]?[\d.]+)+", text):
+        return []
+    try:
+        return [Reading("tree", text, None, parse(text.replace(",", ", ")))]
+    except (ParseFailure, ValueError):
+        return []
+
+
+def _time(match: re.Match[str]) -> Reading:
+    """Read a time of day: minutes since midnight, and whether it says which half of the day."""
+    hour, half = int(match["hour"]), (match["half"] or "").lower()
+    if half:
+        hour = hour % 12 + (12 if half == "p" else 0)
+    return Reading("time", f"{hour * 3600 + int(match['minute']) * 60 + int(match['second'] or 0)}{half or '?'}")
+
+
+def _is_text(text: str) -> bool:
+    """Whether these are words rather than symbols."""
+    if not re.fullmatch(r"[^\W\d_][^\d\\^_=+*/<>()\[\]{}|]*", text):
+        return False
+    words = re.findall(r"[^\W\d_]+", text)
+    return any(len(word) > 3 and word not in FUNCTIONS for word in words) or text.lower() in _SHORT_TEXTS
+
+
+def _as_text(text: str) -> Reading:
+    return Reading("text", plain_words(text))
+
+
+def number_node(value: Number) -> Node:
+    """Return the node of a number; a decimal keeps its places."""
+    size = abs(value.value)
+    if value.places > 0:
+        digits = str(size.numerator * 10**value.places // size.denominator).zfill(value.places + 1)
+        node = Node("number", text=f"{digits[: -value.places]}.{digits[-value.places :]}")
+    else:
+        node = Node("number", text=str(size))
+    return Node("neg", (node,)) if value.value < 0 else node

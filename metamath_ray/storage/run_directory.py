@@ -1,0 +1,202 @@
+"""A run's folder, on a disk or in a bucket: where everything lies, and how it is written without ever half-writing."""
+
+import os
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from fcntl import LOCK_EX, LOCK_NB, flock
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from metamath_ray.errors import RunDirectoryError
+from metamath_ray.storage.manifest import Manifest
+from metamath_ray.storage.tables import OUTCOME_SCHEMA, PLAN_SCHEMA
+
+ROWS_PER_GROUP = 1024
+"""Plan rows written, and read again, at a time: about a MB."""
+
+
+class RunDirectory:
+    """Paths, reads and atomic writes below one run's root; holds no state but the root, and so pickles."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root if "://" in root else str(Path(root).absolute())
+
+    def __repr__(self) -> str:
+        return f"RunDirectory({self.root!r})"
+
+    def _filesystem(self, *parts: str) -> tuple[fs.FileSystem, str]:
+        try:
+            filesystem, base = fs.FileSystem.from_uri(self.root)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise RunDirectoryError(f"{self.root}: cannot open this run directory ({error})") from error
+        return filesystem, "/".join((base, *parts))
+
+    @property
+    def local_path(self) -> Path | None:
+        """The folder on this machine, None for a bucket."""
+        return None if "://" in self.root else Path(self.root)
+
+    def path(self, *parts: str) -> str:
+        """Return the address of something in the run, for messages and for Ray Data."""
+        return "/".join((self.root, *parts))
+
+    def exists(self, *parts: str) -> bool:
+        """Whether there is such a file."""
+        filesystem, path = self._filesystem(*parts)
+        return bool(filesystem.get_file_info(path).type == fs.FileType.File)
+
+    def write_bytes(self, data: bytes, *parts: str) -> None:
+        """Write a small file so that a reader sees the old one or the new one, never half of it.
+
+        Raises:
+            RunDirectoryError: The disk is full, or the folder cannot be written.
+        """
+        with self._atomic_output(*parts) as sink:
+            sink.write(data)
+
+    @contextmanager
+    def _atomic_output(self, *parts: str) -> Iterator[Any]:
+        filesystem, path = self._filesystem(*parts)
+        is_local = isinstance(filesystem, fs.LocalFileSystem)
+        target = f"{path}.{uuid.uuid4().hex[:8]}.tmp" if is_local else path
+        try:
+            filesystem.create_dir(path.rpartition("/")[0], recursive=True)
+            with filesystem.open_output_stream(target) as sink:
+                yield sink
+            if is_local:
+                filesystem.move(target, path)
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            raise RunDirectoryError(
+                f"{self.path(*parts)}: cannot write ({reason}); make room or choose another run_directory, then resume"
+            ) from error
+        finally:
+            if is_local:
+                with suppress(OSError):
+                    Path(target).unlink(missing_ok=True)
+
+    def read_text(self, *parts: str) -> str:
+        """Read a small file.
+
+        Raises:
+            RunDirectoryError: There is none.
+        """
+        filesystem, path = self._filesystem(*parts)
+        try:
+            with filesystem.open_input_stream(path) as source:
+                return bytes(source.read()).decode()
+        except FileNotFoundError as error:
+            raise RunDirectoryError(f"{self.path(*parts)}: no such file; is this a run directory?") from error
+
+    def read_manifest(self) -> Manifest:
+        """Read what the run is."""
+        return Manifest.from_json(self.read_text("manifest.json"), self.path("manifest.json"))
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        """Write what the run is."""
+        self.write_bytes(manifest.to_json().encode(), "manifest.json")
+
+    def write_plan(self, rows: Iterable[dict[str, Any]]) -> int:
+        """Write `plan.parquet` as a stream and return its number of rows."""
+        remaining, count = iter(rows), 0
+        with self._atomic_output("plan.parquet") as sink, pq.ParquetWriter(sink, PLAN_SCHEMA) as writer:
+            while chunk := list(islice(remaining, ROWS_PER_GROUP)):
+                writer.write_table(pa.Table.from_pylist(chunk, schema=PLAN_SCHEMA))
+                count += len(chunk)
+        return count
+
+    def plan_batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """Stream the plan, a few thousand rows at a time."""
+        filesystem, path = self._filesystem("plan.parquet")
+        with filesystem.open_input_file(path) as source:
+            yield from pq.ParquetFile(source).iter_batches(ROWS_PER_GROUP, columns=columns)
+
+    def read_plan_rows(self, positions: Sequence[int]) -> pa.Table:
+        """Read some rows of the plan, in their order; only the row groups that hold them are touched."""
+        filesystem, path = self._filesystem("plan.parquet")
+        with filesystem.open_input_file(path) as source:
+            plan = pq.ParquetFile(source)
+            groups = sorted({position // ROWS_PER_GROUP for position in positions})
+            table = plan.read_row_groups(groups)
+        place = {group: number * ROWS_PER_GROUP for number, group in enumerate(groups)}
+        return table.take([place[at // ROWS_PER_GROUP] + at % ROWS_PER_GROUP for at in positions])
+
+    def count_plan(self) -> int:
+        """Return the number of planned items."""
+        filesystem, path = self._filesystem("plan.parquet")
+        with filesystem.open_input_file(path) as source:
+            return int(pq.ParquetFile(source).metadata.num_rows)
+
+    def write_outcomes(self, rows: list[dict[str, Any]], shard: str) -> None:
+        """Write one new shard of outcomes; shards are never changed."""
+        table = pa.Table.from_pylist(rows, schema=OUTCOME_SCHEMA)
+        with self._atomic_output("outcomes", f"{shard}.parquet") as sink:
+            pq.write_table(table, sink)
+
+    def outcome_shards(self, prefix: str = "") -> list[str]:
+        """Return the names of the shards that begin so, sorted."""
+        filesystem, path = self._filesystem("outcomes")
+        listed = filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True))
+        names = (info.base_name.removesuffix(".parquet") for info in listed if info.base_name.endswith(".parquet"))
+        return sorted(name for name in names if name.startswith(prefix))
+
+    def read_shard(self, shard: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """Read one shard of outcomes."""
+        filesystem, path = self._filesystem("outcomes", f"{shard}.parquet")
+        with filesystem.open_input_file(path) as source:
+            return pq.read_table(source, columns=columns)
+
+    def finished_ids(self) -> set[str]:
+        """Return the ids of all items that have an outcome."""
+        ids: set[str] = set()
+        for shard in self.outcome_shards():
+            ids.update(self.read_shard(shard, ["item_id"]).column("item_id").to_pylist())
+        return ids
+
+    def is_locked(self) -> bool:
+        """Whether a process holds the run now; always False for a bucket."""
+        if self.local_path is None or not (self.local_path / ".lock").exists():
+            return False
+        with (self.local_path / ".lock").open("a+") as handle:
+            try:
+                flock(handle, LOCK_EX | LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the run for this process, so that two runs do not write one folder.
+
+        A lock dies with its process; a bucket has none, and there ids keep outcomes from mixing.
+
+        Raises:
+            RunDirectoryError: Another process holds it.
+        """
+        if self.local_path is None:
+            yield
+            return
+        try:
+            self.local_path.mkdir(parents=True, exist_ok=True)
+            handle = (self.local_path / ".lock").open("a+")
+        except OSError as error:
+            raise RunDirectoryError(f"{self.root}: cannot create this run directory ({error.strerror})") from error
+        with handle:
+            try:
+                flock(handle, LOCK_EX | LOCK_NB)
+            except BlockingIOError:
+                handle.seek(0)
+                owner = handle.read().strip() or "another process"
+                raise RunDirectoryError(
+                    f"{self.root}: in use by {owner}; wait for it, or choose another run_directory"
+                ) from None
+            handle.truncate(0)
+            handle.write(f"process {os.getpid()}")
+            handle.flush()
+            yield

@@ -1,0 +1,64 @@
+import asyncio
+
+import pytest
+
+from metamath_ray.errors import AccessDenied, BackPressure, EngineUnavailable, RequestRejected, RunFailed
+from metamath_ray.inference import CompletionRequest, RetryingEngine, retrying
+from metamath_ray.inference.scripted import Reply, ScriptedEngine
+from metamath_ray.types import RenderedPrompt, SamplingParameters
+
+
+def request(seed: int = 0) -> CompletionRequest:
+    return CompletionRequest(prompt=RenderedPrompt(token_ids=(1, 2)), sampling=SamplingParameters(), seed=seed)
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retrying, "FIRST_WAIT_SECONDS", 0.001)
+    monkeypatch.setattr(retrying, "LONGEST_WAIT_SECONDS", 0.002)
+
+
+async def test_an_engine_that_comes_back_is_waited_for() -> None:
+    replies: list[Reply] = [EngineUnavailable("dead"), BackPressure("full"), "ok"]
+    engine = RetryingEngine(ScriptedEngine(lambda _: replies.pop(0)), budget_seconds=30)
+    assert (await engine.complete(request())).text == "ok"
+
+
+@pytest.mark.parametrize("error", [RequestRejected("too long"), AccessDenied("wrong key")])
+async def test_what_no_retry_helps_is_not_retried(error: RequestRejected | AccessDenied) -> None:
+    scripted = ScriptedEngine(lambda _: error)
+    with pytest.raises(type(error)):
+        await RetryingEngine(scripted, budget_seconds=30).complete(request())
+    assert len(scripted.requests) == 1
+
+
+async def test_an_engine_that_stays_away_ends_the_run() -> None:
+    engine = RetryingEngine(ScriptedEngine(lambda _: EngineUnavailable("dead")), budget_seconds=0.05)
+    with pytest.raises(RunFailed, match="no answer for 0 s"):
+        await engine.complete(request())
+
+
+async def test_a_request_that_kills_a_living_engine_is_itself_at_fault() -> None:
+    def script(asked: CompletionRequest) -> Reply:
+        return EngineUnavailable("boom") if asked.seed == 13 else "ok"
+
+    engine = RetryingEngine(ScriptedEngine(script), budget_seconds=30)
+
+    async def others() -> None:
+        for seed in range(200):
+            await engine.complete(request(100 + seed))
+            await asyncio.sleep(0.001)
+
+    background = asyncio.create_task(others())
+    with pytest.raises(RequestRejected, match="while other requests were answered"):
+        await engine.complete(request(13))
+    await background
+
+
+async def test_a_full_engine_is_never_held_against_the_request() -> None:
+    remaining = [BackPressure("full")] * 20
+
+    def script(_: CompletionRequest) -> Reply:
+        return remaining.pop() if remaining else "ok"
+
+    assert (await RetryingEngine(ScriptedEngine(script), budget_seconds=30).complete(request())).text == "ok"
