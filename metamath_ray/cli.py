@@ -9,7 +9,7 @@ from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 
-from metamath_ray.errors import AccessDenied, MetamathRayError, UserError
+from metamath_ray.errors import AccessDenied, MetamathRayError, RunFailed, UserError
 
 PROGRAM = "metamath-ray"
 
@@ -19,27 +19,25 @@ def _plan(arguments: Sequence[str]) -> None:
     from metamath_ray.config import PlanCommand
 
     command = parse_arguments(PlanCommand, arguments, program=f"{PROGRAM} plan")
-    from rich.console import Console
-
     from metamath_ray.distributed import trial
-    from metamath_ray.terminal import TerminalObserver, estimate_lines, estimate_table
+    from metamath_ray.terminal import TerminalObserver, estimate_lines, estimate_table, quiet
 
-    console = Console(highlight=False)
-    with TerminalObserver(console) as observer:
-        manifest, estimate = trial.plan(
-            command, fork=command.fork, sample_items=command.sample_items, observer=observer
+    with quiet(command.run_directory) as console:
+        with TerminalObserver(console) as observer:
+            manifest, estimate = trial.plan(
+                command, fork=command.fork, sample_items=command.sample_items, observer=observer
+            )
+        planned = manifest.stages["plan"]
+        console.print(estimate_table(estimate))
+        for line in estimate_lines(estimate):
+            console.print(line)
+        console.print(
+            f"{planned['num_problems']:,} problems, {planned['num_without_masks']:,} of them without a number to mask; "
+            f"{planned['num_ambiguous_masks']:,} ambiguous numbers left out"
         )
-    planned = manifest.stages["plan"]
-    console.print(estimate_table(estimate))
-    for line in estimate_lines(estimate):
-        console.print(line)
-    console.print(
-        f"{planned['num_problems']:,} problems, {planned['num_without_masks']:,} of them without a number to mask; "
-        f"{planned['num_ambiguous_masks']:,} ambiguous numbers left out"
-    )
-    for message in planned["invalid_records"]:
-        console.print(f"skipped {message}", style="yellow", markup=False)
-    console.print(f"plan: {command.run_directory}/plan.parquet")
+        for message in planned["invalid_records"]:
+            console.print(f"skipped {message}", style="yellow", markup=False)
+        console.print(f"plan: {command.run_directory}/plan.parquet")
 
 
 def _preview(arguments: Sequence[str]) -> None:
@@ -47,16 +45,14 @@ def _preview(arguments: Sequence[str]) -> None:
     from metamath_ray.config import PreviewCommand
 
     command = parse_arguments(PreviewCommand, arguments, program=f"{PROGRAM} preview")
-    from rich.console import Console
-
     from metamath_ray.distributed import trial
-    from metamath_ray.terminal import TerminalObserver, preview_panel
+    from metamath_ray.terminal import TerminalObserver, preview_panel, quiet
 
-    console = Console(highlight=False)
-    with TerminalObserver(console) as observer:
-        rows = trial.preview(command, num_rows=command.num_rows, observer=observer)
-    for number, row in enumerate(rows, start=1):
-        console.print(preview_panel(number, row))
+    with quiet(None) as console:
+        with TerminalObserver(console) as observer:
+            rows = trial.preview(command, num_rows=command.num_rows, observer=observer)
+        for number, row in enumerate(rows, start=1):
+            console.print(preview_panel(number, row))
 
 
 def _bootstrap(arguments: Sequence[str]) -> None:
@@ -64,14 +60,14 @@ def _bootstrap(arguments: Sequence[str]) -> None:
     from metamath_ray.config import BootstrapCommand
 
     command = parse_arguments(BootstrapCommand, arguments, program=f"{PROGRAM} bootstrap")
-    from rich.console import Console
-
     from metamath_ray.distributed.bootstrap import bootstrap
-    from metamath_ray.terminal import TerminalObserver
+    from metamath_ray.terminal import TerminalObserver, quiet
 
-    console = Console(highlight=False)
-    with TerminalObserver(console) as observer:
-        bootstrap(command, fork=command.fork, observer=observer)
+    try:
+        with quiet(command.run_directory) as console, TerminalObserver(console) as observer:
+            bootstrap(command, fork=command.fork, observer=observer)
+    except RunFailed as error:
+        raise RunFailed(f"{error}; logs: {command.run_directory}/logs") from error
     _show_run(command.run_directory)
 
 

@@ -158,6 +158,8 @@ class ExportConfig(FrozenConfig):
     """Keep a backward row only if its question, x put back, was also solved forward in this run."""
     decontaminate_against: tuple[SourceConfig, ...] = ()
     """Test sets whose questions must not come out."""
+    removed_overlaps: tuple[Literal["exact", "ngram", "template"], ...] = ("exact", "ngram")
+    """Likenesses to a test question that remove a row; the others are reported. See docs/export.md."""
 
 
 class RayConfig(FrozenConfig):

@@ -1,6 +1,12 @@
 """What the terminal shows: progress, tables, rows. Plain lines where the output is not a terminal."""
 
+import os
+import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -18,6 +24,45 @@ from metamath_ray.types import Augmentation
 
 PLAIN_LINE_EVERY_SECONDS = 10.0
 DASH = "–"
+
+
+@contextmanager
+def quiet(run_directory: str | None) -> Iterator[Console]:
+    """Send what libraries print, from Python or not, to a log; yield a console on the real terminal.
+
+    Ray and vLLM write to the process's standard streams from C++ and from threads, so the streams themselves are
+    turned, not Python's names for them. The log ends up in the run's `logs/driver.log`, if there is a run by then: a
+    start that fails on bad input leaves nothing.
+    """
+    _flush()
+    streams = [os.dup(1), os.dup(2)]
+    with tempfile.TemporaryFile() as sink, os.fdopen(os.dup(1), "w", encoding="utf-8") as screen:
+        os.dup2(sink.fileno(), 1)
+        os.dup2(sink.fileno(), 2)
+        try:
+            yield Console(file=screen, highlight=False)
+        finally:
+            _flush()
+            for number, stream in enumerate(streams, start=1):
+                os.dup2(stream, number)
+                os.close(stream)
+            sink.seek(0)
+            _keep(sink.read(), run_directory)
+
+
+def _flush() -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+
+
+def _keep(said: bytes, run_directory: str | None) -> None:
+    if run_directory is None or not Path(run_directory, "manifest.json").is_file():
+        return
+    with suppress(OSError):
+        log = Path(run_directory, "logs", "driver.log")
+        log.parent.mkdir(exist_ok=True)
+        with log.open("ab") as file:
+            file.write(said)
 
 
 class TerminalObserver:

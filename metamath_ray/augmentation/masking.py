@@ -51,11 +51,8 @@ def apply_mask(question: str, mask: Mask) -> str:
     variable = mask.variable
     if mask.text.lower() in _MULTIPLES:
         variable += " times"
-    elif "/" in mask.value and not span_at(mask.start, formula_spans(question)):
-        if after.startswith(" as "):
-            variable += " times"
-        elif _OWNED.match(after):
-            variable += " of"
+    elif "/" in mask.value and _OWNED.match(after) and not span_at(mask.start, formula_spans(question)):
+        variable += " of"
     if re.search(r"\\[A-Za-z]+$", before):
         variable = " " + variable
     if re.match(r"[A-Za-z]", after):

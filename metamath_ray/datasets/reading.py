@@ -10,6 +10,7 @@ from metamath_ray.datasets.hub import is_hub_name, read_hub_records
 from metamath_ray.datasets.records import RawRecord, parse_record
 from metamath_ray.datasets.schema import Schema, schema_of
 from metamath_ray.datasets.source import ProblemSource, Split
+from metamath_ray.datasets.word_problems import generate_problems
 from metamath_ray.errors import DataError
 from metamath_ray.types import Problem
 
@@ -78,7 +79,5 @@ def _raw_records(source: ProblemSource) -> Iterator[RawRecord]:
 
 
 def _generate(source: ProblemSource) -> Iterator[Problem]:
-    from metamath_ray.datasets.word_problems import generate_problems  # noqa: PLC0415
-
     assert source.limit is not None  # noqa: S101  held by ProblemSource
     return generate_problems(cast(Split, source.split or "train"), source.limit, source.seed)

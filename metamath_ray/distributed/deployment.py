@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import ray
 from ray import serve
 from ray.serve.config import HTTPOptions
 from ray.serve.schema import ApplicationStatus
@@ -128,6 +127,19 @@ def deploy_generator(config: ServeEngineConfig, *, model_path: str, application:
     _wait_until_running(application, deadline_seconds=config.start_deadline_seconds)
 
 
+def openai_application(config: ServeEngineConfig, *, model_path: str) -> serve.Application:
+    """Build the application that answers on an OpenAI-compatible route as well as over its handle.
+
+    A bootstrap can attach to it (`engine.attach`), and so can any OpenAI client.
+    """
+    from ray.serve.llm import LLMConfig, build_openai_app  # noqa: PLC0415  (imports vLLM)
+
+    from metamath_ray.distributed.llm_server import CompletionServer  # noqa: PLC0415
+
+    arguments = llm_config_arguments(config, model_path=model_path)
+    return build_openai_app({"llm_configs": [LLMConfig(**arguments, server_cls=CompletionServer)]})
+
+
 def _require_running(application: str) -> None:
     running = sorted(name for name, app in serve.status().applications.items() if DEPLOYMENT_NAME in app.deployments)
     if application not in running:
@@ -163,8 +175,3 @@ def _log_tail(logs: Path) -> str:
         return ""
     lines = replicas[-1].read_text(errors="replace").splitlines()
     return "\n".join(lines[-LOG_TAIL_LINES:])
-
-
-def num_gpus_available() -> float:
-    """Return how many GPUs the cluster has."""
-    return float(ray.cluster_resources().get("GPU", 0))

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from metamath_ray.config import ExportConfig
-from metamath_ray.datasets import Decontaminator, ProblemSource, read_problems
+from metamath_ray.datasets import ContaminationKind, Decontaminator, ProblemSource, read_problems
 from metamath_ray.errors import RunDirectoryError
 from metamath_ray.export.selection import select_rows, solved_problem_ids
 from metamath_ray.export.summary import ExportSummary
@@ -30,7 +30,7 @@ def export_run(run: RunDirectory, config: ExportConfig) -> ExportSummary:
         _outcomes(run, index),
         max_rows_per_problem=config.max_rows_per_problem,
         solved_problem_ids=solved_problem_ids(_outcomes(run, index)) if config.backward_check else None,
-        decontaminator=Decontaminator(_test_questions(config)) if config.decontaminate_against else None,
+        decontaminator=_decontaminator(config),
     )
     told = {
         "configuration": {**manifest.configuration, "export": config.model_dump(mode="json")},
@@ -56,9 +56,15 @@ def _outcomes(run: RunDirectory, index: PlanIndex) -> Iterator[Outcome]:
     return map(outcome_from_row, outcomes_in_plan_order(run, index))
 
 
+def _decontaminator(config: ExportConfig) -> Decontaminator | None:
+    if not config.decontaminate_against:
+        return None
+    removed = frozenset(map(ContaminationKind, config.removed_overlaps))
+    return Decontaminator(_test_questions(config), removed_kinds=removed)
+
+
 def _test_questions(config: ExportConfig) -> Iterator[tuple[str, str]]:
     for source in config.decontaminate_against:
         problem_source = ProblemSource(**source.model_dump(exclude={"skip_invalid"}))
-        name = source.name or source.path or source.format
         for problem in read_problems(problem_source, skip_invalid=source.skip_invalid):
-            yield name, problem.question
+            yield f"{source.name or problem.source}/{problem.split}", problem.question

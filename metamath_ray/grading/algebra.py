@@ -1,38 +1,31 @@
 """The algebra worker: a process of its own that answers questions over its standard input and output.
 
-Run by `metamath_ray.grading.pool` as `python -m metamath_ray.grading.algebra`. It limits its own memory and the
-processor time of each question, ends with its input, and ends when its parent is gone.
+Run by `metamath_ray.grading.pool` as `python -m metamath_ray.grading.algebra`. Each question is answered in a fork of
+this process, which has one thread: a fork costs milliseconds where a new process would import a library for seconds,
+it can be killed at any moment, its memory goes with it, and the kernel bounds its memory and processor time.
 """
 
+import ctypes
+import importlib
 import json
 import os
 import resource
 import select
+import signal
 import sys
 
-from metamath_ray.grading.limits import WORKER_CPU_SECONDS, WORKER_MEMORY_BYTES
+from metamath_ray.grading import precise
+from metamath_ray.grading.limits import ALGEBRA_SECONDS, WORKER_CPU_SECONDS, WORKER_MEMORY_BYTES
 from metamath_ray.grading.outcome import DIFFERENT, EQUAL, Comparison, unknown
 from metamath_ray.grading.tree import Node, number, symbol, unpack
 
-_IDLE_SECONDS = 5
-
-
-def _limit_memory() -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (WORKER_MEMORY_BYTES, WORKER_MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-def _limit_processor_time() -> None:
-    """Give the next question its share of processor time; the kernel ends the process that takes more."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    seconds = int(used.ru_utime + used.ru_stime) + WORKER_CPU_SECONDS + 1
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.RLIM_INFINITY))
+_IDLE_MILLISECONDS = 5_000
+_PR_SET_PDEATHSIG = 1
+_MAX_ANSWER_BYTES = 4_096
 
 
 def answer(request: dict[str, object]) -> Comparison:
     """Answer one question."""
-    from metamath_ray.grading import precise
-
     a, b = request.get("a"), request.get("b")
     match request.get("question"):
         case "equal" if isinstance(a, list) and isinstance(b, list):
@@ -40,40 +33,28 @@ def answer(request: dict[str, object]) -> Comparison:
         case "proportional" if isinstance(a, list) and isinstance(b, list):
             return precise.proportional_precisely(unpack(a), unpack(b))
         case "latex" if isinstance(a, str) and isinstance(b, str):
-            from metamath_ray.grading.latex import compare_latex
-
-            return compare_latex(a, b)
+            found: Comparison = importlib.import_module("metamath_ray.grading.latex").compare_latex(a, b)
+            return found
     return unknown("no such question")
 
 
 def passes_known_pairs() -> bool:
-    """Whether the arithmetic of this worker tells two known pairs apart."""
-    from metamath_ray.grading import precise
-
-    precise.mpmath.mp.dps = precise.DIGITS
+    """Whether the arithmetic of this worker tells known pairs apart."""
     root = Node("call", (number("2"),), "sqrt")
     half = Node("div", (number("2"), root))
     cosine = Node("call", (Node("div", (symbol("pi"), number("4"))),), "cos")
     return precise.compare_precisely(root, half) == EQUAL and precise.compare_precisely(root, cosine) == DIFFERENT
 
 
-def main() -> None:
-    """Answer questions until the input ends or the parent is gone."""
-    _limit_memory()
-    parent = os.getppid()
-    if "--with-latex" in sys.argv:
-        from metamath_ray.grading import latex
+def _limit_processor_time() -> None:
+    """Let the kernel end this process when it takes more than its share, even if nobody waits for it any more."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    resource.setrlimit(resource.RLIMIT_CPU, (WORKER_CPU_SECONDS, WORKER_CPU_SECONDS))
 
-        latex.load()
-    print(json.dumps({"ready": passes_known_pairs()}), flush=True)
-    while True:
-        if not select.select([sys.stdin], [], [], _IDLE_SECONDS)[0]:
-            if os.getppid() != parent:
-                return
-            continue
-        line = sys.stdin.buffer.readline()
-        if not line:
-            return
+
+def _answer_and_exit(line: bytes, write_end: int) -> None:
+    """Answer in the fork; whatever happens, the fork ends here."""
+    try:
         _limit_processor_time()
         try:
             found = answer(json.loads(line))
@@ -81,7 +62,52 @@ def main() -> None:
             found = unknown("over the memory limit")
         except RecursionError:
             found = unknown("nested too deeply")
-        print(json.dumps({"verdict": found.verdict, "reason": found.reason}), flush=True)
+        os.write(write_end, json.dumps({"verdict": found.verdict, "reason": found.reason[:200]}).encode())
+    finally:
+        os._exit(0)
+
+
+def answer_in_fork(line: bytes, seconds: float) -> bytes:
+    """Answer one question in a fork that lives no longer than the given time."""
+    read_end, write_end = os.pipe()
+    child = os.fork()
+    if child == 0:
+        _answer_and_exit(line, write_end)
+    os.close(write_end)
+    poll = select.poll()
+    poll.register(read_end, select.POLLIN)
+    in_time = bool(poll.poll(seconds * 1_000))
+    if not in_time:
+        os.kill(child, signal.SIGKILL)
+    found = os.read(read_end, _MAX_ANSWER_BYTES) if in_time else b""
+    os.close(read_end)
+    os.waitpid(child, 0)
+    reason = "over the memory or processor limit" if in_time else "over the time limit"
+    return found or json.dumps({"verdict": "unknown", "reason": reason}).encode()
+
+
+def main() -> None:
+    """Answer questions until the input ends or the parent is gone."""
+    parent = os.getppid()
+    resource.setrlimit(resource.RLIMIT_AS, (WORKER_MEMORY_BYTES, WORKER_MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if "--with-latex" in sys.argv:
+        importlib.import_module("metamath_ray.grading.latex")
+    output = sys.stdout.buffer
+    output.write(json.dumps({"ready": passes_known_pairs()}).encode() + b"\n")
+    output.flush()
+    poll = select.poll()
+    poll.register(sys.stdin, select.POLLIN)
+    while True:
+        if not poll.poll(_IDLE_MILLISECONDS):
+            if os.getppid() != parent:
+                return
+            continue
+        line = sys.stdin.buffer.readline()
+        if not line:
+            return
+        output.write(answer_in_fork(line, ALGEBRA_SECONDS) + b"\n")
+        output.flush()
 
 
 if __name__ == "__main__":

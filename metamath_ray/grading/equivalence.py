@@ -2,14 +2,18 @@
 
 import re
 
-from metamath_ray.grading.limits import CACHE_SIZE
+from metamath_ray.grading.clock import start_clock
+from metamath_ray.grading.limits import CACHE_SIZE, MAX_CACHED_CHARS
 from metamath_ray.grading.numbers import same_number
 from metamath_ray.grading.outcome import DIFFERENT, EQUAL, Comparison, decided, unknown
-from metamath_ray.grading.pool import ask_latex, start_clock
+from metamath_ray.grading.pool import ask_latex
 from metamath_ray.grading.readings import Reading, read
 from metamath_ray.grading.structures import compare_nodes
 from metamath_ray.grading.tree import Node
 from metamath_ray.types import Verdict
+
+_PLAIN_WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{4,}")
+"""In text for the LaTeX library, which would read a word as a product of its letters."""
 
 _remembered: dict[tuple[str, str], Comparison] = {}
 
@@ -27,7 +31,7 @@ def explain(a: str, b: str) -> Comparison:
     known = _remembered.get(pair)
     if known is None:
         known = _compare(*pair)
-        if not known.transient:
+        if not known.transient and len(a) + len(b) <= 2 * MAX_CACHED_CHARS:
             if len(_remembered) >= CACHE_SIZE:
                 _remembered.clear()
             _remembered[pair] = known
@@ -142,7 +146,7 @@ def _compare_opaque(a: Reading, b: Reading) -> Comparison:
         return EQUAL
     if _is_balanced(a.text) != _is_balanced(b.text):
         return DIFFERENT
-    if "\\" not in a.text + b.text:
+    if "\\" not in a.text + b.text or any(_PLAIN_WORD.search(text) for text in (a.text, b.text)):
         return unknown("not understood")
     return ask_latex(a.text, b.text)
 
@@ -150,4 +154,3 @@ def _compare_opaque(a: Reading, b: Reading) -> Comparison:
 def _is_balanced(text: str) -> bool:
     """Whether as many brackets open as close; a half-open interval closes with the other kind."""
     return sum(text.count(mark) for mark in "([") == sum(text.count(mark) for mark in ")]")
-

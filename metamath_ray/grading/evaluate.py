@@ -6,11 +6,11 @@ from fractions import Fraction
 from functools import reduce
 from typing import Generic, TypeVar
 
+from metamath_ray.grading.clock import is_over
 from metamath_ray.grading.limits import MAX_EXACT_BITS, MAX_EXPONENT, MAX_STEPS
 from metamath_ray.grading.tree import Node
 
 T = TypeVar("T")
-
 
 
 class Unsupported(Exception):
@@ -31,7 +31,7 @@ class Field(Generic[T]):
             Unsupported: The budget of operations is spent.
         """
         self._steps += 1
-        if self._steps > MAX_STEPS:
+        if self._steps > MAX_STEPS or (self._steps % 256 == 0 and is_over()):
             raise Unsupported("too many operations")
 
     def rational(self, value: Fraction) -> T:
@@ -86,7 +86,11 @@ def evaluate(node: Node, field: Field[T]) -> T:
         case "number":
             return field.rational(literal(node.text))
         case "symbol":
-            return field.rational(Fraction(field.index[node.text])) if node.text in field.index else field.symbol(node.text)
+            return (
+                field.rational(Fraction(field.index[node.text]))
+                if node.text in field.index
+                else field.symbol(node.text)
+            )
         case "add":
             return reduce(field.add, [evaluate(arg, field) for arg in node.args])
         case "neg":
@@ -107,7 +111,10 @@ def evaluate(node: Node, field: Field[T]) -> T:
         case "indexed":
             return field.symbol(f"{node.text}[{_integer(node.args[0], field)}]")
         case "root":
-            return _root(_integer(node.args[0], field), node.args[1], field)
+            degree, radicand = node.args
+            if degree.symbols():
+                return field.power(evaluate(radicand, field), evaluate(Node("div", (Node("number", text="1"), degree)), field))
+            return _root(_integer(degree, field), radicand, field)
         case "abs" | "factorial" | "binom" | "log" | "mod":
             return field.call(node.head, [evaluate(arg, field) for arg in node.args])
         case "call":
@@ -219,13 +226,13 @@ class Exact(Field[Fraction]):
         match name, args:
             case "abs", [value]:
                 return abs(value)
-            case ("floor" | "ceil" | "ceiling"), [value]:
+            case (("floor" | "ceil" | "ceiling"), [value]):
                 return Fraction(math.floor(value) if name == "floor" else math.ceil(value))
-            case ("max" | "min"), [_, *_]:
+            case (("max" | "min"), [_, *_]):
                 return max(args) if name == "max" else min(args)
             case "mod", [value, modulus] if modulus != 0:
                 return value % modulus
-            case ("gcd" | "lcm"), [_, *_] if all(arg.denominator == 1 for arg in args):
+            case (("gcd" | "lcm"), [_, *_]) if all(arg.denominator == 1 for arg in args):
                 integers = [arg.numerator for arg in args]
                 return _capped(Fraction(math.gcd(*integers) if name == "gcd" else math.lcm(*integers)))
             case "factorial", [value] if value.denominator == 1 and 0 <= value <= _MAX_FACTORIAL:

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import sympy
+from latex2sympy2_extended import latex2sympy
+
 from metamath_ray.grading.outcome import DIFFERENT, EQUAL, Comparison, unknown
 
 _MAX_CHARS = 400
@@ -10,45 +13,25 @@ _DIGITS = 40
 _NUM_POINTS = 3
 
 
-def load() -> None:
-    """Import the library ahead of need."""
-    from latex2sympy2_extended import latex2sympy
-
-    latex2sympy("1")
-
-
 def compare_latex(a: str, b: str) -> Comparison:
     """Compare two pieces of LaTeX; anything that the library cannot read or that has no value is unknown."""
     if max(len(a), len(b)) > _MAX_CHARS or max(map(_num_brackets, (a, b))) > _MAX_BRACKETS:
         return unknown("too long")
-    first, second = _parse(a), _parse(b)
-    if first is None or second is None:
-        return unknown("not understood")
-    if first == second:
-        return EQUAL
-    return _compare_values(first, second)
+    try:
+        first, second = latex2sympy(a), latex2sympy(b)
+        return EQUAL if first == second else _compare_values(first, second)
+    except MemoryError:
+        raise
+    except Exception as error:  # the library fails with exceptions of every kind
+        return unknown(f"not understood: {type(error).__name__}")
 
 
 def _num_brackets(text: str) -> int:
     return sum(text.count(bracket) for bracket in "([{")
 
 
-def _parse(text: str) -> Any:  # noqa: ANN401
-    """Return what the library reads, None where it fails; it fails with exceptions of many kinds."""
-    from latex2sympy2_extended import latex2sympy
-
-    try:
-        return latex2sympy(text)
-    except MemoryError:
-        raise
-    except Exception:  # noqa: BLE001
-        return None
-
-
 def _compare_values(a: Any, b: Any) -> Comparison:  # noqa: ANN401
     """Compare two expressions by their values at rational points."""
-    import sympy
-
     if not isinstance(a, sympy.Expr) or not isinstance(b, sympy.Expr):
         return unknown("not two expressions")
     difference = a - b

@@ -3,14 +3,17 @@
 MAX_ANSWER_CHARS = 4_000
 """The longest answer that is read as mathematics; the longest gold of MATH has 159 characters."""
 
+MAX_STATEMENT_CHARS = 20_000
+"""The tail of an overlong answer in which a stated answer is looked for: a reference may be a whole solution."""
+
 MAX_COMPLETION_CHARS = 200_000
 """The tail of a completion in which a final answer is looked for: about 50,000 tokens, twice a long reasoning trace."""
 
 MAX_DIGITS = 1_000
 """Digits of one literal. 2^2005 has 604; Python itself refuses to convert 4,300."""
 
-MAX_EXPONENT = 20_000
-"""Largest integer exponent that is worked out exactly (a result of a few thousand words of memory)."""
+MAX_EXPONENT = 3_000
+"""Largest power of ten in a literal, and largest power of a floating number; with `MAX_DIGITS` below 4,300 digits."""
 
 MAX_EXACT_BITS = 100_000
 """Size of an exact intermediate result; beyond it values live in a prime field or as floating numbers."""
@@ -18,8 +21,8 @@ MAX_EXACT_BITS = 100_000
 MAX_NODES = 1_500
 """Nodes of one parsed answer: a 10x10 matrix of fractions has 400."""
 
-MAX_STEPS = 50_000
-"""Operations of one evaluation: a sum of a thousand terms of fifty nodes; about 50 ms."""
+MAX_STEPS = 20_000
+"""Operations of one evaluation: a sum of a thousand terms of twenty nodes; about 20 ms."""
 
 MAX_DEPTH = 60
 """Nesting of one parsed answer; keeps the recursive parser far from Python's own limit of 1,000 frames."""
@@ -30,8 +33,11 @@ MAX_READINGS = 6
 COMPARE_SECONDS = 2.0
 """Promise to the caller: no `compare` takes longer, whatever it is given."""
 
-ALGEBRA_SECONDS = 1.5
-"""Share of it that the worker may use; the rest is for parsing, pipes and a busy machine."""
+ALGEBRA_SECONDS = 1.2
+"""Share of it that evaluation and algebra may use."""
+
+GRACE_SECONDS = 0.3
+"""Time beyond that until a worker that does not answer is killed; the rest is for a busy machine."""
 
 WORKER_MEMORY_BYTES = 1 << 30
 """Address space of one algebra worker."""
@@ -42,8 +48,6 @@ WORKER_CPU_SECONDS = 3
 MAX_WORKERS = 2
 """Algebra workers of one process: Ray runs many processes, each with its own pool."""
 
-CACHE_SIZE = 65_536
-"""Answers and pairs remembered per process: about 30 MB of short strings."""
-
-MAX_REQUESTS = 2_000
-"""Questions after which a worker is replaced, so that no cache of a library can grow for ever."""
+CACHE_SIZE = 16_384
+MAX_CACHED_CHARS = 200
+"""Answers and pairs remembered per process, and how long they may be: about 50 MB at most."""

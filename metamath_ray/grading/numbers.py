@@ -37,7 +37,9 @@ _GROUPED = (
 )
 _DECIMAL = re.compile(r"(?:\d+\.\d*|\.\d+)\Z")
 _DECIMAL_COMMA = re.compile(r"(?:\d+,\d{1,2}|\d+,\d{4,}|0,\d+|\d{4,},\d+)\Z")
-_SCIENTIFIC = re.compile(r"(?P<mantissa>[\d.,]+)(?:[eE]|\s?(?:\\times|\\cdot|\*|x)\s?10\s?(?:\^|\*\*)\s?)\{?(?P<power>[-+]?\d+)\}?\Z")
+_SCIENTIFIC = re.compile(
+    r"(?P<mantissa>[\d.,]+)(?:[eE]|\s?(?:\\times|\\cdot|\*|x)\s?10\s?(?:\^|\*\*)\s?)\{?(?P<power>[-+]?\d+)\}?\Z"
+)
 _FRACTION = re.compile(r"(?P<over>[\d,.]+)\s?/\s?(?P<under>[\d,.]+)\Z")
 _TEX_FRACTION = re.compile(r"\\frac\s?(?:\{(?P<a>[^{}]+)\}|(?P<b>\d))\s?(?:\{(?P<c>[^{}]+)\}|(?P<d>\d))\Z")
 _MIXED = re.compile(r"(?P<whole>\d+)(?:\s?(?=\\frac)|\s+(?:and\s+)?|\s?&\s?)(?P<part>\d+\s?/\s?\d+|\\frac.+)\Z")
@@ -111,7 +113,9 @@ def _scientific(mantissa: str, power: int) -> Number | None:
     number = read_decimal(mantissa)
     if number is None or abs(power) > MAX_EXPONENT:
         return None
-    return Number(number.value * Fraction(10) ** power, number.places - power if number.places > power else -1, number.significant)
+    return Number(
+        number.value * Fraction(10) ** power, number.places - power if number.places > power else -1, number.significant
+    )
 
 
 def _quotient(over: str, under: str) -> Number | None:

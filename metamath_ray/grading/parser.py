@@ -1,10 +1,12 @@
 """Our own parser of LaTeX and plain answers: builds nodes, evaluates nothing."""
 
 from metamath_ray.grading.limits import MAX_DEPTH, MAX_DIGITS, MAX_NODES
+from metamath_ray.grading.sympy_forms import FORMS, NAMES
 from metamath_ray.grading.tokens import ParseFailure, Token, tokenize
 from metamath_ray.grading.tree import Node, number, symbol
 
 _RELATIONS = ("=", "<", ">", "<=", ">=", "!=", "~", "==", "in")
+_CLOSING = (")", "]", "}", "}set", ")>", "&", "rfloor", "rceil", "choose")
 _OPENING = {"(": ")", "[": "]", "{set": "}set", "<(": ")>"}
 _APPLIED = frozenset("fghFGH")
 _MATRICES = frozenset(("matrix", "pmatrix", "bmatrix", "Bmatrix", "vmatrix", "Vmatrix", "smallmatrix", "array"))
@@ -63,7 +65,7 @@ class _Parser:
         """Read relations separated by commas; semicolons separate lists of them."""
         groups: list[list[Node]] = [[]]
         alternatives = False
-        while self.peek() is not _END and not self._at(")", "]", "}", "}set", ")>", "&"):
+        while self.peek() is not _END and not self._at(*_CLOSING):
             if self._take(";"):
                 groups.append([])
             elif self._at(",", "or"):
@@ -128,6 +130,9 @@ class _Parser:
             elif self._take("/"):
                 node = Node("div", (node, self._factor()))
             elif self._take("mod"):
+                for sign in reversed(signs):
+                    node = _signed(sign, node)
+                signs = []
                 node = Node("mod", (node, self._factor()))
             elif self._juxtaposed():
                 node = self._juxtapose(node)
@@ -152,7 +157,7 @@ class _Parser:
             if token.text in ("|", "||"):
                 return self._bars == 0
             return token.text in ("(", "[", "{", "{set", "lfloor", "lceil", "sqrt1")
-        return token.kind in ("number", "symbol", "function", "command", "begin", "word")
+        return token.kind in ("number", "symbol", "function", "command", "begin", "word", "form")
 
     def _juxtapose(self, node: Node) -> Node:
         """Join two neighbours: a unit in words falls away, a whole number before a fraction makes a mixed number."""
@@ -226,6 +231,8 @@ class _Parser:
     def _closed(self, closing: str) -> Node:
         bars, self._bars = self._bars, 0
         node = self.listing()
+        if self._take("choose"):
+            node = Node("binom", (node, self.listing()))
         self._bars = bars
         self._expect(closing)
         return node
@@ -243,6 +250,8 @@ class _Parser:
                 return self._command(token.text)
             case "begin":
                 return self._matrix(token.text)
+            case "form":
+                return self._form(token.text)
             case "word":
                 self._place -= 1
                 return Node("word", text=self._words())
@@ -276,6 +285,17 @@ class _Parser:
             self._place += 1
             return Node("call", _items(self._closed(")")), name)
         return symbol(name)
+
+    def _form(self, name: str) -> Node:
+        """Read a name that sympy prints, with its arguments."""
+        if not self._take("("):
+            if name in NAMES:
+                return NAMES[name]
+            raise ParseFailure(f"{name} without arguments")
+        node = FORMS[name](_items(self._closed(")"))) if name in FORMS else None
+        if node is None:
+            raise ParseFailure(f"{name} with other arguments")
+        return node
 
     def _function(self, name: str) -> Node:
         power = base = None
@@ -331,6 +351,8 @@ class _Parser:
                 return symbol("set of " + spelling(self._argument()))
             case "boxed" | "fbox":
                 return self._argument()
+            case "overline" | "bar" if self.peek(1).text.islower() and self.peek(2).text == "}":
+                return Node("call", (self._argument(),), "conjugate")
             case "overline" | "bar" | "vec" | "hat" | "widehat" | "overrightarrow" | "overleftrightarrow" | "tilde":
                 return symbol(f"{name} {spelling(self._argument())}")
             case "angle" | "triangle" | "square":
@@ -437,6 +459,8 @@ def _call(name: str, args: tuple[Node, ...], base: Node | None, root: Node | Non
         return Node("root", (number("3"), *args))
     if name == "lg":
         return Node("log", (number("10"), *args))
+    if name == "log" and base is None and len(args) == 2:
+        return Node("log", args[::-1])
     if name == "log" and base is not None:
         return Node("log", (base, *args))
     if name == "abs":

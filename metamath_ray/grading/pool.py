@@ -14,27 +14,14 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from contextvars import ContextVar
 from pathlib import Path
 
 from metamath_ray.errors import GraderBroken
-from metamath_ray.grading.limits import ALGEBRA_SECONDS, COMPARE_SECONDS, MAX_REQUESTS, MAX_WORKERS
+from metamath_ray.grading.clock import deadline, is_over
+from metamath_ray.grading.limits import ALGEBRA_SECONDS, GRACE_SECONDS, MAX_WORKERS
 from metamath_ray.grading.outcome import DIFFERENT, EQUAL, Comparison, unknown
 from metamath_ray.grading.tree import Node, pack
 from metamath_ray.types import Verdict
-
-_deadline: ContextVar[float] = ContextVar("deadline", default=0.0)
-
-
-def start_clock() -> None:
-    """Begin the time of one compare; every question until the next call shares it."""
-    _deadline.set(time.monotonic() + ALGEBRA_SECONDS)
-
-
-def seconds_left() -> float:
-    """Return what is left of the time of the compare that runs on this thread."""
-    return _deadline.get() - time.monotonic()
-
 
 class _WorkerGone(Exception):
     """The worker died, or was killed, before it answered."""
@@ -67,7 +54,6 @@ class _Worker:
         self._received = b""
         self._is_ready = False
         self.has_latex = with_latex
-        self.num_requests = 0
 
     @property
     def pid(self) -> int:
@@ -87,7 +73,6 @@ class _Worker:
 
     def ask(self, request: bytes, deadline: float) -> dict[str, object]:
         """Send a question and wait for its answer."""
-        self.num_requests += 1
         view = memoryview(request)
         while view:
             self._wait(self._write_end, select.POLLOUT, deadline)
@@ -149,10 +134,13 @@ class _Pool:
         """Put a question to a worker; one that does not answer in time is killed and replaced.
 
         The LaTeX library takes seconds to import: workers that start after it was first needed bring it along, and a
-        first question about LaTeX that is over before it is there may come out better next time.
+        question whose time is over before it is there may come out better next time.
         """
         self._with_latex |= needs_latex
         worker = self._acquire(deadline)
+        if worker is not None and needs_latex and not worker.has_latex:
+            self._discard(worker, replace=True)
+            worker = self._acquire(deadline)
         if worker is None:
             return unknown("every algebra worker is busy", transient=True)
         try:
@@ -170,19 +158,15 @@ class _Pool:
 
     def _question(self, worker: _Worker, request: bytes, deadline: float) -> Comparison:
         self.num_questions += 1
-        importing = self._with_latex and not worker.has_latex
         try:
             answer = worker.ask(request, deadline)
         except _NoAnswer:
             self._discard(worker, replace=True)
-            return unknown("over the time limit", transient=importing)
+            return unknown("over the time limit")
         except _WorkerGone:
             self._discard(worker, replace=True)
-            return unknown("over the memory or processor limit")
-        if worker.num_requests >= MAX_REQUESTS:
-            self._discard(worker, replace=True)
-        else:
-            self._release(worker)
+            return unknown("the algebra worker died", transient=True)
+        self._release(worker)
         return _comparison(answer)
 
     def warm_up(self, deadline: float) -> bool:
@@ -274,9 +258,10 @@ def ask_latex(a: str, b: str) -> Comparison:
 
 
 def _ask(request: dict[str, object], *, needs_latex: bool = False) -> Comparison:
-    if seconds_left() <= 0:
+    if is_over():
         return unknown("over the time limit")
-    return _pool.ask(json.dumps(request).encode() + b"\n", _deadline.get(), needs_latex=needs_latex)
+    until = min(deadline(), time.monotonic() + ALGEBRA_SECONDS) + GRACE_SECONDS
+    return _pool.ask(json.dumps(request).encode() + b"\n", until, needs_latex=needs_latex)
 
 
 def warm_up(seconds: float = 60.0) -> bool:
@@ -293,5 +278,3 @@ def num_algebra_calls() -> int:
     """Return how many questions the workers of this process were asked."""
     return _pool.num_questions
 
-
-assert ALGEBRA_SECONDS < COMPARE_SECONDS

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from metamath_ray.grading.extraction import extract_answer, states_answer
-from metamath_ray.grading.limits import CACHE_SIZE, MAX_ANSWER_CHARS, MAX_READINGS
+from metamath_ray.grading.limits import CACHE_SIZE, MAX_ANSWER_CHARS, MAX_CACHED_CHARS, MAX_READINGS, MAX_STATEMENT_CHARS
 from metamath_ray.grading.numbers import Number, read_number
 from metamath_ray.grading.parser import parse
 from metamath_ray.grading.surface import clean
+from metamath_ray.grading.sympy_forms import NAMES
 from metamath_ray.grading.tokens import FUNCTIONS, ParseFailure
 from metamath_ray.grading.tree import Node
 from metamath_ray.grading.units import NO_UNIT, SINGLE_LETTERS, Unit, lookup, split_unit
@@ -34,19 +35,36 @@ class Reading:
 
 
 _TIME = re.compile(
-    r"(?P<hour>\d{1,2}):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d))?\s?(?:\\text\s?\{)?\s?(?P<half>[ap])?\.?\s?m?\.?\s?\}?$", re.I
+    r"(?P<hour>\d{1,2}):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d))?\s?(?:\\text\s?\{)?\s?(?P<half>[ap])?\.?\s?m?\.?\s?\}?$",
+    re.I,
 )
-_CHOICE = re.compile(r"(?:\\text\w*\s?\{\s?)?\(?(?P<letter>[A-J])(?:(?:\)|\.|:)\s?\}?|(?=[\u3040-\u9fff]))(?P<rest>.*)$|(?P<bare>[A-J])\s+(?=[A-Z][a-z]|\\text)(?P<words>.*)$")
-_ONLY_TEXT = re.compile(r"\\(?:text|textbf|textit|textrm|textnormal|mbox|hbox|texttt|textsc)\s?\{(?P<words>[^{}]*)\}\s?\.?$")
+_CHOICE = re.compile(
+    r"(?:\\text\w*\s?\{\s?)?\(?(?P<letter>[A-J])(?:(?:\)|\.|:)\s?\}?|(?=[\u3040-\u9fff]))(?P<rest>.*)$|(?P<bare>[A-J])\s+(?=[A-Z][a-z]|\\text)(?P<words>.*)$"
+)
+_ONLY_TEXT = re.compile(
+    r"\\(?:text|textbf|textit|textrm|textnormal|mbox|hbox|texttt|textsc)\s?\{(?P<words>[^{}]*)\}\s?\.?$"
+)
 _GROUPED_INSIDE = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
 _SHORT_TEXTS = frozenset("yes no odd all one two six ten red mon tue wed thu fri sat sun".split())
 
 
-@lru_cache(maxsize=CACHE_SIZE)
 def read(raw: str) -> tuple[Reading, ...]:
     """Return the readings of an answer, the most likely first; none when there is nothing in it."""
-    if len(raw) > MAX_ANSWER_CHARS:
-        return (_statement(raw) if states_answer(raw) else ()) or (Reading("opaque", raw.strip()),)
+    if len(raw) <= MAX_CACHED_CHARS:
+        return _read_short(raw)
+    if len(raw) <= MAX_ANSWER_CHARS:
+        return _read(raw)
+    end = raw[-MAX_STATEMENT_CHARS:]
+    return (_statement(end) if states_answer(end) else ()) or (Reading("opaque", raw.strip()),)
+
+
+@lru_cache(maxsize=CACHE_SIZE)
+def _read_short(raw: str) -> tuple[Reading, ...]:
+    return _read(raw)
+
+
+def _read(raw: str) -> tuple[Reading, ...]:
+    """Read an answer of bounded length."""
     text = clean(raw)
     if not text:
         return ()
@@ -99,7 +117,9 @@ def _mathematical(text: str) -> list[Reading]:
     whole = _value(text, NO_UNIT)
     if whole is not None:
         dropped = text[len(core) :].strip(" $")
-        found.insert(0 if dropped in SINGLE_LETTERS or dropped.isalpha() and lookup(dropped) == NO_UNIT else len(found), whole)
+        found.insert(
+            0 if dropped in SINGLE_LETTERS or dropped.isalpha() and lookup(dropped) == NO_UNIT else len(found), whole
+        )
     found += _as_list(text)
     return found or [Reading("opaque", text)]
 
@@ -146,7 +166,7 @@ def _time(match: re.Match[str]) -> Reading:
 
 def _is_text(text: str) -> bool:
     """Whether these are words rather than symbols."""
-    if not re.fullmatch(r"[^\W\d_][^\d\\^_=+*/<>()\[\]{}|]*", text):
+    if text in NAMES or not re.fullmatch(r"[^\W\d_][^\d\\^_=+*/<>()\[\]{}|]*", text):
         return False
     words = re.findall(r"[^\W\d_]+", text)
     return any(len(word) > 3 and word not in FUNCTIONS for word in words) or text.lower() in _SHORT_TEXTS

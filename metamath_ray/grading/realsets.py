@@ -5,9 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 
+from metamath_ray.grading.balls import ball_at
 from metamath_ray.grading.evaluate import rational_value
 from metamath_ray.grading.outcome import DIFFERENT, Comparison, all_of
-from metamath_ray.grading.scalars import approximate, compare_scalars
+from metamath_ray.grading.scalars import compare_scalars
 from metamath_ray.grading.tree import Node, number, symbol
 
 _INFINITY = symbol("oo")
@@ -76,8 +77,8 @@ def _place(node: Node) -> float | None:
         return math.inf
     if node.head == "neg" and node.args[0] == _INFINITY:
         return -math.inf
-    value = None if node.symbols() else approximate(node, 0)
-    return value[0].real if value is not None and abs(value[0].imag) < 1e-12 else None
+    ball = None if node.symbols() else ball_at(node, 0)
+    return float(ball.value.real) if ball is not None and ball.is_real else None
 
 
 def _piece(low: Node, low_closed: bool, high: Node, high_closed: bool) -> tuple[Piece, ...] | None:
@@ -117,7 +118,7 @@ def _union_all(sets: Iterable[tuple[Piece, ...] | None]) -> tuple[Piece, ...] | 
 
 
 def _operation(node: Node) -> tuple[Piece, ...] | None:
-    first, second = real_set(node.args[0]), real_set(node.args[1])
+    first, second = (real_set(Node("set", arg.args) if arg.head == "list" else arg) for arg in node.args)
     if first is None or second is None:
         return None
     if node.head == "cup":
@@ -156,7 +157,13 @@ def _inequality(node: Node) -> tuple[Piece, ...] | None:
     if len(signs) != 1:
         return None
     left, right = node.args
-    unknown = left if _is_unknown(left) and not right.symbols() else right if _is_unknown(right) and not left.symbols() else None
+    unknown = (
+        left
+        if _is_unknown(left) and not right.symbols()
+        else right
+        if _is_unknown(right) and not left.symbols()
+        else None
+    )
     if unknown is not None:
         found = _single(node, unknown)
         return None if found is None else _unfold(unknown, found)
@@ -164,7 +171,12 @@ def _inequality(node: Node) -> tuple[Piece, ...] | None:
 
 
 def _is_unknown(node: Node) -> bool:
-    return node.head in ("symbol", "call", "indexed") and bool(node.symbols()) or node.head == "abs" and node.args[0].head == "symbol"
+    return (
+        node.head in ("symbol", "call", "indexed")
+        and bool(node.symbols())
+        or node.head == "abs"
+        and node.args[0].head == "symbol"
+    )
 
 
 def _single(relation: Node, unknown: Node) -> tuple[Piece, ...] | None:

@@ -47,7 +47,9 @@ def is_label(node: Node, value: Node | None = None) -> bool:
         return False
     if node.head == "pow" or (node.head == "mul" and not _is_name(node)):
         return False
-    return not any(part.head in ("add", "neg", "plus_minus", "factorial", "pow") for part in node.walk() if part is not node)
+    return not any(
+        part.head in ("add", "neg", "plus_minus", "factorial", "pow") for part in node.walk() if part is not node
+    )
 
 
 def _is_name(node: Node) -> bool:
@@ -79,7 +81,9 @@ def _compare_single(a: Node, b: Node) -> Comparison:
         return compare_scalars(a.args[1], b.args[1])
     if not {a.text, b.text} <= _FLIPPED.keys() or any(node.has("tuple") or node.has("matrix") for node in (a, b)):
         return unknown("relations of other things")
-    if a.symbols() != b.symbols() or any(node.has(head) for node in (a, b) for head in ("plus_minus", "list", "set", "ratio")):
+    if a.symbols() != b.symbols() or any(
+        node.has(head) for node in (a, b) for head in ("plus_minus", "list", "set", "ratio")
+    ):
         return unknown("relations between other symbols")
     equal_signs = {a.text, b.text}
     if a.text in _EQUALITIES or b.text in _EQUALITIES or "!=" in equal_signs:

@@ -10,7 +10,7 @@ from fractions import Fraction
 from functools import lru_cache, reduce
 
 from metamath_ray.grading.evaluate import Exact, Field, Unsupported, evaluate
-from metamath_ray.grading.floats import random_bits
+from metamath_ray.grading.samples import random_bits
 from metamath_ray.grading.tree import Node
 
 PRIME = 2305843009213245121

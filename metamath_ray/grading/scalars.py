@@ -2,11 +2,12 @@
 
 from fractions import Fraction
 
-from metamath_ray.grading.evaluate import Unsupported, evaluate, rational_value
-from metamath_ray.grading.floats import Floats, whole_samples
+from metamath_ray.grading.balls import Ball, ball_at
+from metamath_ray.grading.clock import is_over
+from metamath_ray.grading.evaluate import rational_value
 from metamath_ray.grading.numbers import Number, same_number
 from metamath_ray.grading.outcome import DIFFERENT, EQUAL, Comparison, decided, unknown
-from metamath_ray.grading.pool import ask_algebra, seconds_left
+from metamath_ray.grading.pool import ask_algebra
 from metamath_ray.grading.residues import proportional_residues, residue
 from metamath_ray.grading.tree import Node
 
@@ -18,7 +19,7 @@ def compare_scalars(a: Node, b: Node) -> Comparison:
     """Compare two scalars: as rationals, as roundings, in the prime field, as floats, and last by algebra."""
     if a == b:
         return EQUAL
-    if seconds_left() <= 0:
+    if is_over():
         return unknown("over the time limit")
     first, second = rational_value(a), rational_value(b)
     if first is not None and second is not None:
@@ -54,11 +55,11 @@ def _rounds(exact: Node, rounded: Number) -> bool:
     """Whether the decimal is an irrational constant, rounded."""
     if rounded.places < 2 or rounded.significant < 2:
         return False
-    value = approximate(exact, 0)
-    if value is None or abs(value[0].imag) > 1e-12:
+    ball = ball_at(exact, 0)
+    if ball is None or not ball.is_real:
         return False
-    error = abs(value[0].real - float(rounded.value))
-    return error <= max(0.5 * 10.0**-rounded.places, 4e-15 * abs(value[0].real))
+    error = abs(ball.value.real - float(rounded.value))
+    return bool(error <= max(0.5 * 10.0**-rounded.places, 4e-15 * abs(ball.value.real)))
 
 
 def _by_residues(a: Node, b: Node) -> Comparison | None:
@@ -73,29 +74,15 @@ def _by_residues(a: Node, b: Node) -> Comparison | None:
     return EQUAL
 
 
-def approximate(node: Node, point: int) -> tuple[complex, float] | None:
-    """Evaluate with floating numbers; also return the size of the rounding error to expect."""
-    field = Floats(point)
-    field.index = whole_samples(node, point)
-    try:
-        value = evaluate(node, field)
-    except (Unsupported, ValueError, OverflowError, ZeroDivisionError, TypeError, RecursionError):
-        return None
-    return value, 1e-12 * field.largest
-
-
 def _by_floats(a: Node, b: Node) -> Comparison | None:
-    """Tell them apart where their values clearly differ; floating numbers never say that two are equal."""
+    """Tell them apart where their values clearly differ; machine numbers never say that two are equal."""
     points = _FLOAT_POINTS if a.symbols() or b.symbols() else (0,)
-    complex_valued = any(node.text == "i" for node in (*a.walk(), *b.walk()) if node.head == "symbol")
+    is_complex = any(node.text == "i" for node in (*a.walk(), *b.walk()) if node.head == "symbol")
     for point in points:
-        first, second = approximate(a, point), approximate(b, point)
-        if first is None or second is None:
+        x, y = ball_at(a, point), ball_at(b, point)
+        if x is None or y is None or x.touches(y):
             continue
-        (x, error_x), (y, error_y) = first, second
-        if len(points) > 1 and not complex_valued and max(abs(x.imag), abs(y.imag)) > 1e-9 * max(abs(x), abs(y)):
-            continue
-        if abs(x - y) > 1e-8 * max(abs(x), abs(y)) + error_x + error_y:
+        if len(points) == 1 or is_complex or (x.is_real and y.is_real):
             return DIFFERENT
     return None
 
@@ -109,8 +96,10 @@ def compare_proportional(a: Node, b: Node) -> Comparison:
 def sign_of_factor(a: Node, b: Node) -> int:
     """Return the sign of a / b for two proportional expressions, 0 where it cannot be seen."""
     for point in _FLOAT_POINTS:
-        first, second = approximate(a, point), approximate(b, point)
-        if first and second and abs(first[0]) > first[1] and abs(second[0]) > second[1]:
-            ratio = first[0] / second[0]
-            return 1 if ratio.real > 0 else -1
+        x, y = ball_at(a, point), ball_at(b, point)
+        if x and y and not x.touches(_ZERO) and not y.touches(_ZERO):
+            return 1 if (x.value / y.value).real > 0 else -1
     return 0
+
+
+_ZERO = Ball(0j, 0.0)

@@ -66,7 +66,9 @@ def _has_collection(node: Node) -> bool:
 
 def _describes_set(node: Node) -> bool:
     """Whether the node may stand for a set: an inequality, a union, an interval; an equation of two does not."""
-    return node.head in ("cup", "cap", "setminus", "tuple", "set") or (node.head == "relation" and "=" not in node.text.split())
+    return node.head in ("cup", "cap", "setminus", "tuple", "set") or (
+        node.head == "relation" and "=" not in node.text.split()
+    )
 
 
 def _compare_other(a: Node, b: Node) -> Comparison:

@@ -31,9 +31,13 @@ _SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 _SUPERSCRIPT_RUN = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+")
 _SUBSCRIPT_RUN = re.compile("[₀₁₂₃₄₅₆₇₈₉]+")
 _SPECIAL_TOKEN = re.compile(r"<\|[\w ]{1,40}\|>|</?s>|</?answer>")
-_DOUBLED_BACKSLASH = re.compile(r"\\\\(?=(?:boxed|frac|[dtc]frac|left|right|text|le|ge|sqrt|pi|times|cdot|pm|infty)\b|[\[\]()])")
+_DOUBLED_BACKSLASH = re.compile(
+    r"\\\\(?=(?:boxed|frac|[dtc]frac|left|right|text|le|ge|sqrt|pi|times|cdot|pm|infty)\b|[\[\]()])"
+)
 _WRITTEN_NEWLINE = re.compile(r"\\n(?![a-zA-Z])")
-_SIZE = re.compile(r"\\(?:left|right|[bB]igg?[lrm]?|middle)(?![a-zA-Z])\s*\.?|\\(?:displaystyle|textstyle|limits|nolimits)(?![a-zA-Z])")
+_SIZE = re.compile(
+    r"\\(?:left|right|[bB]igg?[lrm]?|middle)(?![a-zA-Z])\s*\.?|\\(?:displaystyle|textstyle|limits|nolimits)(?![a-zA-Z])"
+)
 _THOUSANDS = re.compile(r"(?<=\d)(?:\s?\{\s?,\s?\}(?=\s?\d{3}(?!\d))|\{,\}|\{,\\!\}|,\s?\\!|\\!\s?,)\s*(?=\d)")
 _NO_SPACE = re.compile(r"\\!|\\(?:negthinspace|negmedspace|negthickspace)(?![a-zA-Z])")
 _SPACE = re.compile(

@@ -3,6 +3,8 @@
 import re
 from dataclasses import dataclass
 
+from metamath_ray.grading.sympy_forms import FORMS, NAMES
+
 FUNCTIONS = frozenset(
     "sin cos tan cot sec csc sinh cosh tanh coth sech csch arcsin arccos arctan arccot arcsec arccsc asin acos atan asinh"
     " acosh atanh arsinh arcosh artanh arcsinh arccosh arctanh log ln lg exp sqrt cbrt abs max min gcd lcm floor ceil"
@@ -20,7 +22,7 @@ _SYMBOL_COMMANDS = {
     "neq": "!=", "approx": "~", "simeq": "~", "sim": "~", "equiv": "==", "cong": "==", "times": "*", "cdot": "*", "ast": "*",
     "bullet": "*", "div": "/", "pm": "+-", "mp": "-+", "cup": "cup", "bigcup": "cup", "cap": "cap", "setminus": "setminus",
     "backslash": "setminus", "in": "in", "lbrace": "{set", "rbrace": "}set", "lfloor": "lfloor", "rfloor": "rfloor",
-    "lceil": "lceil", "rceil": "rceil", "vert": "|", "lvert": "|", "rvert": "|", "mid": "|", "Vert": "||", "colon": ":",
+    "lceil": "lceil", "rceil": "rceil", "vert": "|", "lvert": "|", "rvert": "|", "mid": "|", "Vert": "||", "colon": ":", "choose": "choose",
     "langle": "<(", "rangle": ")>", "lbrack": "[", "rbrack": "]", "mod": "mod", "bmod": "mod", "wedge": ",", "lor": "or",
     "vee": "or", "land": ",", "implies": "=>", "Rightarrow": "=>", "to": "->", "rightarrow": "->", "prime": "'", "circ": "deg",
     "degree": "deg", "ldots": "...", "cdots": "...", "dots": "...", "dotsc": "...", "dotsb": "...", "surd": "sqrt1",
@@ -33,9 +35,11 @@ _TOKEN = re.compile(
     r"|(?P<begin>\\begin\s?\{(?P<env>[a-zA-Z]+\*?)\}(?:\s?\{[lcr| ]*\})?)"
     r"|(?P<end>\\end\s?\{[a-zA-Z]+\*?\})"
     rf"|(?P<text>\\(?:{_TEXTS})\s?\{{(?P<words>[^{{}}]*)\}})"
+    r"|\\operatorname\*?\s?\{\s?(?P<operator_name>[A-Za-z]+)\s?\}"
     rf"|(?P<wrapper>\\(?:{_WRAPPERS})(?![a-zA-Z]))"
     r"|(?P<command>\\[a-zA-Z]+)"
     r"|(?P<escaped>\\[{}|%$&#_\\])"
+    r"|(?P<form>(?:Interval\.(?:open|Lopen|Ropen)|[A-Z][A-Za-z]+)(?=\()|EmptySet|Reals|Integers|Rationals|Naturals|Complexes)"
     r"|(?P<letters>[A-Za-z]+)"
     r"|(?P<dots>\.{3})"
     r"|(?P<operator>\*\*|<=|>=|=<|=>|!=|<>|==|->|\|\||[-+*/^_=<>()\[\]{}|!,;:%'&~≡°])"
@@ -86,6 +90,11 @@ def _translate(match: re.Match[str], spaced: bool) -> list[Token]:
         return _command_tokens(text[1:], spaced)
     if match["escaped"]:
         return _escaped_token(text[1], spaced)
+    if match["form"]:
+        known = text in FORMS or text in NAMES
+        return [Token("form", text, spaced)] if known else _letter_tokens(text, spaced)
+    if match["operator_name"]:
+        return _letter_tokens(match["operator_name"], spaced)
     if match["letters"]:
         return _letter_tokens(text, spaced)
     if match["dots"]:

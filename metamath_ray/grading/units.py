@@ -58,9 +58,13 @@ class Unit:
 
 NO_UNIT = Unit("")
 
-_CURRENCY = re.compile(r"([-+]?)\s?(?:\\\$|[$€£¥₹]|\\(?:pounds|textsterling|euro)(?![a-z])|(?:US|C|A)\\?\$|USD\s|EUR\s|Rs\.?\s)\s?")
+_CURRENCY = re.compile(
+    r"([-+]?)\s?(?:\\\$|[$€£¥₹]|\\(?:pounds|textsterling|euro)(?![a-z])|(?:US|C|A)\\?\$|USD\s|EUR\s|Rs\.?\s)\s?"
+)
 _SIGNS = {"€": "€", "£": "£", "¥": "¥", "₹": "₹", "EUR": "€", "Rs": "₹", "euro": "€", "pound": "£", "sterling": "£"}
-_PERCENT = re.compile(r"\s?\$?\s?(?:\\?%|(?:\\text\s?\{\s?)?(?:percentage points|percentage|percent|pct)\.?\s?\}?)\s?$", re.IGNORECASE)
+_PERCENT = re.compile(
+    r"\s?\$?\s?(?:\\?%|(?:\\text\s?\{\s?)?(?:percentage points|percentage|percent|pct)\.?\s?\}?)\s?$", re.IGNORECASE
+)
 _DEGREE = re.compile(r"\s?(?:\^\s?\{?\s?\\circ\s?\}?|\\degree|\^\s?\{?\s?o\s?\}?|\\circ)\s?(?P<scale>[CF])?$")
 _TEX_UNIT = re.compile(
     r"\s?(?:\\(?:text|mbox|textnormal|textrm|textbf|textit|mathrm|rm|operatorname|hbox|mathbf)\s?\{(?P<words>[^{}]*)\}"

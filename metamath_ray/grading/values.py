@@ -56,7 +56,9 @@ def _unlabelled(node: Node) -> Node:
 def is_numbered(record: Node) -> bool:
     """Whether the labels of a record are x_1, x_2, …: then they number the elements of a set."""
     labels = [item.args[0] for item in record.args]
-    return all(label.head == "symbol" for label in labels) and len({label.text.partition("_")[0] for label in labels}) == 1
+    return (
+        all(label.head == "symbol" for label in labels) and len({label.text.partition("_")[0] for label in labels}) == 1
+    )
 
 
 def _flat(node: Node) -> Node:

@@ -5,17 +5,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from metamath_ray.grading.balls import Ball, ball_at
+from metamath_ray.grading.clock import start_clock
 from metamath_ray.grading.equivalence import compare_readings
 from metamath_ray.grading.evaluate import rational_value
-from metamath_ray.grading.pool import num_algebra_calls, start_clock
+from metamath_ray.grading.pool import num_algebra_calls
 from metamath_ray.grading.readings import Reading, read
-from metamath_ray.grading.scalars import approximate
 from metamath_ray.types import AnswerCluster
 
 MAX_CALLS_PER_ANSWER = 1
 """Questions to the algebra worker, per answer of a call; what is undecided after that stays apart."""
 
-_CLOSE = 1e-9
 _COLLECTIONS = frozenset(("list", "set", "tuple", "record", "relation", "matrix", "ratio", "cup", "cap", "setminus"))
 
 
@@ -55,7 +55,7 @@ def _cluster(members: list[int], answers: Sequence[str | None]) -> AnswerCluster
 def _classes(by_surface: dict[str, list[int]]) -> list[_Class]:
     """Put each surface into the class of its exact key, or else of an expression that compares equal."""
     keyed: dict[object, _Class] = {}
-    expressions: list[tuple[_Class, complex | None]] = []
+    expressions: list[tuple[_Class, Ball | None]] = []
     budget = num_algebra_calls() + MAX_CALLS_PER_ANSWER * len(by_surface)
     for surface, members in sorted(by_surface.items(), key=lambda item: (-len(item[1]), item[0])):
         reading = next(iter(read(surface)), None)
@@ -87,20 +87,19 @@ def _exact_key(reading: Reading) -> tuple[object, ...] | None:
     return "number", value * reading.unit.scale, dimension
 
 
-def _fingerprint(reading: Reading) -> complex | None:
+def _fingerprint(reading: Reading) -> Ball | None:
     """Return the value at one random point, None for what has none; equal expressions have close fingerprints."""
     if reading.node is None or reading.node.head in _COLLECTIONS:
         return None
-    value = approximate(reading.node, 0)
-    return value[0] if value is not None and value[1] <= _CLOSE * abs(value[0]) else None
+    return ball_at(reading.node, 0)
 
 
 def _equal_classes(
-    reading: Reading, value: complex | None, expressions: list[tuple[_Class, complex | None]], budget: int
+    reading: Reading, value: Ball | None, expressions: list[tuple[_Class, Ball | None]], budget: int
 ) -> Iterator[_Class]:
     """Yield the classes whose reading compares equal, while the budget of algebra lasts."""
     for one, other in expressions:
-        if value is not None and other is not None and abs(value - other) > 2 * _CLOSE * max(abs(value), abs(other)):
+        if value is not None and other is not None and not value.touches(other):
             continue
         if num_algebra_calls() >= budget:
             return
@@ -113,7 +112,9 @@ def _attach(classes: list[_Class]) -> None:
     """Let rounded decimals join the exact value that they round, and numbers with a unit the same bare number."""
     by_size = sorted(classes, key=lambda one: (-len(one.members), min(one.members)))
     exact = [(value, one) for one in by_size if (value := _exact_value(one.reading)) is not None]
-    bare = {_bare_value(one.reading): one for one in by_size if one.reading.kind == "number" and not _has_unit(one.reading)}
+    bare = {
+        _bare_value(one.reading): one for one in by_size if one.reading.kind == "number" and not _has_unit(one.reading)
+    }
     for one in by_size:
         number = one.reading.number
         home = None
@@ -141,8 +142,8 @@ def _exact_value(reading: Reading) -> float | None:
         return float(reading.number.value) if is_fraction else None
     if reading.node is None or reading.node.symbols() or reading.node.head in _COLLECTIONS:
         return None
-    value = approximate(reading.node, 0)
-    return value[0].real if value is not None and value[0].imag == 0 else None
+    ball = ball_at(reading.node, 0)
+    return float(ball.value.real) if ball is not None and ball.is_real else None
 
 
 def _rounds(decimal: Reading, value: float, exact: Reading) -> bool:

@@ -199,4 +199,14 @@ class RunDirectory:
             handle.truncate(0)
             handle.write(f"process {os.getpid()}")
             handle.flush()
-            yield
+            try:
+                yield
+            finally:
+                self._leave_nothing_behind()
+
+    def _leave_nothing_behind(self) -> None:
+        """Take away a folder in which nothing came to be: a start that failed on bad input."""
+        assert self.local_path is not None  # noqa: S101  only local runs are locked
+        if [path.name for path in self.local_path.iterdir()] == [".lock"]:
+            (self.local_path / ".lock").unlink()
+            self.local_path.rmdir()

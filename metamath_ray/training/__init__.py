@@ -1,0 +1,1 @@
+"""The torch side: losses, optimizers, stages, checkpoints. Nothing here knows of Ray."""

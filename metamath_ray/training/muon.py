@@ -17,7 +17,8 @@ _NUM_ITERATIONS = 5
 def orthogonalize(matrices: Tensor) -> Tensor:
     """Moves the singular values of a stack of matrices ``[n, rows, columns]`` near 1 (Newton-Schulz)."""
     if matrices.size(1) > matrices.size(2):
-        return orthogonalize(matrices.mT).mT
+        transposed: Tensor = orthogonalize(matrices.mT).mT
+        return transposed
     a, b, c = _COEFFICIENTS
     x = matrices / (matrices.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(_NUM_ITERATIONS):

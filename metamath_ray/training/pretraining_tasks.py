@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from metamath_ray.datasets.word_problems import (
+    BackwardForm,
     Split,
     WordProblem,
     maskable_places,
@@ -37,7 +38,7 @@ def backward_row(problem: WordProblem, seed: int) -> Row:
     """The problem with one number hidden, in either form of the question."""
     rng = random.Random(seed)
     place = rng.choice(maskable_places(problem))
-    form = "fobar" if rng.random() < 0.5 else "self_verification"
+    form: BackwardForm = "fobar" if rng.random() < 0.5 else "self_verification"
     backward = write_backward(problem, place, form, seed, seed + 1)
     return Row(Task.SOLVE_BACKWARD, {"question": backward.question}, backward.solution)
 

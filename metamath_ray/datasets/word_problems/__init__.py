@@ -4,7 +4,7 @@ A problem (``WordProblem``) is a chain of facts. It can be written in many wordi
 backward, and any text can be tested for being one of its wordings. Nothing but the standard library is used.
 """
 
-from metamath_ray.datasets.word_problems.backward import BackwardProblem, maskable_places, write_backward
+from metamath_ray.datasets.word_problems.backward import BackwardForm, BackwardProblem, maskable_places, write_backward
 from metamath_ray.datasets.word_problems.drills import write_drill
 from metamath_ray.datasets.word_problems.equations import all_equations_hold, equations_in
 from metamath_ray.datasets.word_problems.sampling import sample_problem
@@ -27,6 +27,7 @@ from metamath_ray.datasets.word_problems.wordings import (
 )
 
 __all__ = [
+    "BackwardForm",
     "BackwardProblem",
     "NumberPlace",
     "Question",

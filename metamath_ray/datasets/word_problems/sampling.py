@@ -25,7 +25,7 @@ FRACTIONS = [Fraction(1, k) for k in (2, 2, 3, 3, 4, 4, 5, 5, 6, 8, 10)] + [
     Fraction(3, 4),
     Fraction(2, 5),
 ]
-PERCENTS = [Fraction(p) for p in (*PERCENT_AS_DIVISOR, *PERCENT_AS_DIVISOR, 30, 40, 60)]
+PERCENTS = [*PERCENT_AS_DIVISOR, *PERCENT_AS_DIVISOR, Fraction(30), Fraction(40), Fraction(60)]
 SMALL_PRICES = [Fraction(1, 2), Fraction(3, 2), Fraction(5, 2)]
 
 _ADDENDS = {

@@ -119,7 +119,7 @@ def test_each_stage_has_its_own_seed_and_sampling() -> None:
     [
         pytest.param("answer_augmentation", ["The answer is: 111"], "wrong_answer", id="wrong"),
         pytest.param("fobar", ["The value of x is 110."], "wrong_answer", id="answer_repeated_as_the_hidden_number"),
-        pytest.param("answer_augmentation", ["I do not know."], "no_answer", id="no_answer"),
+        pytest.param("answer_augmentation", ["He had some pens left over."], "no_answer", id="no_answer"),
         pytest.param("answer_augmentation", [""], "no_answer", id="empty_solution"),
         pytest.param("answer_augmentation", [_cut(_RIGHT)], "truncated", id="truncated_though_right"),
         pytest.param("answer_augmentation", [_cut(_RIGHT, FinishReason.OTHER)], "truncated", id="aborted_though_right"),

@@ -1,0 +1,1 @@
+"""What `ray job submit` runs: parse the configuration, make one call, write the result."""

@@ -1,0 +1,30 @@
+"""Bootstrap a data set on a cluster: problems → plan → outcomes → data set.
+
+    ray job submit --working-dir . -- python jobs/bootstrap.py --config jobs/configs/bootstrap_gsm8k_qwen_1gpu.yaml
+
+Takes the options of `metamath-ray bootstrap`, resumes as it does, and exports what was accepted. The run directory has
+to be one that every node sees.
+"""
+
+import sys
+
+from metamath_ray.arguments import parse_arguments
+from metamath_ray.cli import run_guarded
+from metamath_ray.config import BootstrapCommand
+from metamath_ray.distributed.bootstrap import bootstrap
+from metamath_ray.export.run_export import export_run
+from metamath_ray.storage import RunDirectory
+from metamath_ray.terminal import TerminalObserver, quiet
+
+
+def main() -> None:
+    """Run the job."""
+    command = parse_arguments(BootstrapCommand, sys.argv[1:], program="jobs/bootstrap.py")
+    with quiet(command.run_directory) as console, TerminalObserver(console) as observer:
+        bootstrap(command, fork=command.fork, observer=observer)
+        summary = export_run(RunDirectory(command.run_directory), command.export)
+        console.print(f"{summary.num_exported:,} rows: {command.run_directory}/dataset")
+
+
+if __name__ == "__main__":
+    sys.exit(run_guarded(main))

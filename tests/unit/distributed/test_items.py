@@ -1,0 +1,98 @@
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from metamath_ray.config import ExecutionConfig
+from metamath_ray.distributed.items import ItemsJob, ItemWorker
+from metamath_ray.distributed.plan_source import PlanSource
+from metamath_ray.errors import RunFailed
+from metamath_ray.storage import RunDirectory, item_from_row, item_to_row, outcome_to_row
+from tests.records import make_item, make_outcome
+
+NUM_ITEMS = 12
+
+
+class Runner:
+    """Accepts every item; raises on some, and is slow on others."""
+
+    def __init__(self, *, fatal_at: int | None = None, slow_at: int | None = None) -> None:
+        self.fatal_at = fatal_at
+        self.slow_at = slow_at
+        self.num_open = 0
+        self.most_open = 0
+        self.ran: list[int] = []
+
+    async def run(self, row: dict[str, Any]) -> dict[str, Any]:
+        number = item_from_row(row).repeat
+        self.num_open += 1
+        self.most_open = max(self.most_open, self.num_open)
+        try:
+            await asyncio.sleep(30.0 if number == self.slow_at else 0.01)
+            if number == self.fatal_at:
+                raise RunFailed("the engine gave no answer")
+        finally:
+            self.num_open -= 1
+        self.ran.append(number)
+        return outcome_to_row(make_outcome(number), position=row["position"], prompt_set_hash="h", seconds=0.0)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDirectory:
+    run = RunDirectory(str(tmp_path / "run"))
+    run.write_plan(item_to_row(make_item(number), number) for number in range(NUM_ITEMS))
+    return run
+
+
+def worker(run: RunDirectory, runner: Runner, **execution: Any) -> ItemWorker:  # noqa: ANN401
+    return ItemWorker(ItemsJob(run=run, make_runner=lambda: runner, execution=ExecutionConfig(**execution)))
+
+
+async def test_every_row_of_a_block_gets_one_stored_outcome(run: RunDirectory) -> None:
+    counts = (await worker(run, Runner())(run.read_plan_rows(range(NUM_ITEMS)))).to_pylist()[0]
+    assert (counts["num_items"], counts["num_accepted"], counts["fatal"]) == (NUM_ITEMS, NUM_ITEMS, "")
+    assert run.finished_ids() == {make_item(number).item_id for number in range(NUM_ITEMS)}
+
+
+async def test_a_worker_holds_no_more_rows_than_it_may(run: RunDirectory) -> None:
+    runner = Runner()
+    working = worker(run, runner, rows_in_flight=3)
+    await asyncio.gather(working(run.read_plan_rows(range(6))), working(run.read_plan_rows(range(6, 12))))
+    assert runner.most_open == 3
+
+
+async def test_what_has_finished_is_on_disk_while_a_slow_row_runs_on(run: RunDirectory) -> None:
+    working = worker(run, Runner(slow_at=5), flush_seconds=0.2)
+    block = asyncio.create_task(working(run.read_plan_rows(range(NUM_ITEMS))))
+    for _ in range(100):
+        await asyncio.sleep(0.05)
+        if len(run.finished_ids()) == NUM_ITEMS - 1:
+            break
+    block.cancel()
+    assert len(run.finished_ids()) == NUM_ITEMS - 1
+
+
+async def test_a_block_that_is_run_again_does_only_what_is_left(run: RunDirectory) -> None:
+    first = worker(run, Runner(fatal_at=7))
+    await first(run.read_plan_rows(range(NUM_ITEMS)))
+    stored = run.finished_ids()
+    again = Runner()
+    await worker(run, again)(run.read_plan_rows(range(NUM_ITEMS)))
+    ids = [item_id for name in run.outcome_shards() for item_id in run.read_shard(name).column("item_id").to_pylist()]
+    assert sorted(ids) == sorted(make_item(number).item_id for number in range(NUM_ITEMS))
+    assert not {make_item(number).item_id for number in again.ran} & stored
+
+
+async def test_a_fatal_row_ends_the_block_and_keeps_what_is_done(run: RunDirectory) -> None:
+    counts = (await worker(run, Runner(fatal_at=3, slow_at=8))(run.read_plan_rows(range(NUM_ITEMS)))).to_pylist()[0]
+    assert counts["fatal"] == "the engine gave no answer"
+    assert counts["num_items"] == len(run.finished_ids())
+
+
+def test_read_tasks_cover_what_is_unfinished_and_nothing_else(run: RunDirectory) -> None:
+    rows = [outcome_to_row(make_outcome(n), position=n, prompt_set_hash="h", seconds=0.0) for n in (0, 4, 11)]
+    run.write_outcomes(rows, "earlier")
+    tasks = PlanSource(run, rows_per_block=4).get_read_tasks(1)
+    read = [block.column("position").to_pylist() for task in tasks for block in task()]
+    assert read == [[1, 2, 3, 5], [6, 7, 8, 9], [10]]

@@ -1,0 +1,77 @@
+from pathlib import Path
+
+import pytest
+
+from metamath_ray.arguments import parse_arguments
+from metamath_ray.config import BootstrapCommand, BootstrapConfig, OpenAIEngineConfig
+from metamath_ray.errors import ConfigError
+
+CONFIG = """\
+source: {format: gsm8k, path: train.jsonl}
+sampling: {solve: {temperature: 0.3}}
+engine: {kind: openai, base_url: "http://127.0.0.1:1/v1", model: from-file}
+"""
+
+
+@pytest.fixture
+def config_file(tmp_path: Path) -> str:
+    path = tmp_path / "config.yaml"
+    path.write_text(CONFIG)
+    return str(path)
+
+
+def parse(*arguments: str) -> BootstrapConfig:
+    return parse_arguments(BootstrapConfig, arguments, program="test")
+
+
+def test_the_command_line_wins_over_the_file_and_the_file_over_defaults(config_file: str) -> None:
+    config = parse("--config", config_file, "--engine.model", "from-line", "--sampling.solve.max-tokens", "7")
+    assert isinstance(config.engine, OpenAIEngineConfig)
+    assert config.engine.model == "from-line"
+    assert (config.sampling.solve.temperature, config.sampling.solve.max_tokens) == (0.3, 7)
+    assert config.sampling.rewrite.temperature == 0.7
+    assert config.source.limit is None
+
+
+def test_flags_need_no_value(config_file: str) -> None:
+    command = parse_arguments(BootstrapCommand, ["--config", config_file, "--fork"], program="test")
+    assert command.fork
+
+
+def test_every_preset_is_a_valid_configuration() -> None:
+    presets = sorted((Path(__file__).parents[2] / "jobs" / "configs").glob("bootstrap_*.yaml"))
+    assert presets
+    for preset in presets:
+        parse("--config", str(preset))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--source.format", "word_problems", "--nope", "1"], "unrecognized arguments: --nope"),
+        (["--source.format", "word_problems", "--source.limit", "many"], "source.limit: Input should be a valid integer"),
+        (["--source.format", "word_problems", "--augmentation.fobar", "-1"], "augmentation.fobar"),
+        (["--config", "/no/such/file.yaml"], "cannot read the configuration"),
+        ([], "source: Field required"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(arguments: list[str], said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(*arguments)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["- a\n- b\n", "a: [", "just text"])
+def test_a_file_that_is_no_configuration_is_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"bad\.yaml"):
+        parse("--config", str(path))
+
+
+def test_an_unknown_setting_in_the_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text("source: {format: word_problems}\nsampling: {sovle: {temperature: 1}}\n")
+    with pytest.raises(ConfigError, match=r"sampling\.sovle"):
+        parse("--config", str(path))

@@ -1,0 +1,28 @@
+import subprocess
+import sys
+
+import pytest
+
+CORE = (
+    "metamath_ray.types",
+    "metamath_ray.errors",
+    "metamath_ray.config",
+    "metamath_ray.arguments",
+    "metamath_ray.augmentation",
+    "metamath_ray.cli",
+    "metamath_ray.datasets",
+    "metamath_ray.embedded",
+    "metamath_ray.export",
+    "metamath_ray.grading",
+    "metamath_ray.inference",
+    "metamath_ray.prompts",
+    "metamath_ray.reranking",
+    "metamath_ray.storage",
+)
+
+
+@pytest.mark.parametrize("module", CORE)
+def test_the_core_imports_without_what_runs_it(module: str) -> None:
+    code = f"import sys, {module}; print([m for m in ('ray', 'torch', 'vllm', 'deepspeed', 'fastapi') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
