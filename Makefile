@@ -30,7 +30,7 @@ bench: $(INSTALLED)
 lock: $(INSTALLED)
 	$(BIN)/uv pip compile pyproject.toml --extra cpu --extra dev --python-version 3.11 --quiet $(TORCH) \
 	    --custom-compile-command "make lock" --output-file requirements/cpu.lock
-	$(BIN)/uv pip compile pyproject.toml --extra gpu --python-version 3.11 --quiet --no-find-links \
+	env -u UV_FIND_LINKS $(BIN)/uv pip compile pyproject.toml --extra gpu --python-version 3.11 --quiet \
 	    --custom-compile-command "make lock" --output-file requirements/gpu.lock
 	sed -i 's/^\(torch==[0-9.]*\)+.*$$/\1/' requirements/cpu.lock requirements/gpu.lock
 

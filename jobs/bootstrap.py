@@ -9,9 +9,9 @@ to be one that every node sees.
 import sys
 
 from metamath_ray.arguments import parse_arguments
-from metamath_ray.cli import run_guarded
 from metamath_ray.config import BootstrapCommand
 from metamath_ray.distributed.bootstrap import bootstrap
+from metamath_ray.exits import run_guarded
 from metamath_ray.export.run_export import export_run
 from metamath_ray.storage import RunDirectory
 from metamath_ray.terminal import TerminalObserver, quiet

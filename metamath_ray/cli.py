@@ -1,7 +1,4 @@
-"""`metamath-ray`: each command parses its configuration, makes one call and shows the result.
-
-Exit codes: 0 done; 1 the run failed, what is done is stored; 2 something the user can fix; 130 interrupted.
-"""
+"""`metamath-ray`: each command parses its configuration, makes one call and shows the result."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -9,9 +6,8 @@ from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 
-from metamath_ray.errors import AccessDenied, MetamathRayError, RunFailed, UserError
-
-PROGRAM = "metamath-ray"
+from metamath_ray.errors import RunFailed
+from metamath_ray.exits import PROGRAM, fail, run_guarded
 
 
 def _plan(arguments: Sequence[str]) -> None:
@@ -139,26 +135,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{PROGRAM} {version(PROGRAM)}")
         return 0
     if given[0] not in COMMANDS:
-        return _fail(f"no command {given[0]!r}; there are {', '.join(COMMANDS)}", code=2)
+        return fail(f"no command {given[0]!r}; there are {', '.join(COMMANDS)}", code=2)
     return run_guarded(lambda: COMMANDS[given[0]][0](given[1:]))
-
-
-def run_guarded(action: Callable[[], None]) -> int:
-    """Run an action; turn what a user can fix into one line and an exit code."""
-    try:
-        action()
-    except (UserError, AccessDenied) as error:
-        return _fail(str(error), code=2)
-    except MetamathRayError as error:
-        return _fail(str(error), code=1)
-    except KeyboardInterrupt:
-        return _fail("interrupted; what is done is stored, the same command resumes", code=130)
-    return 0
-
-
-def _fail(message: str, *, code: int) -> int:
-    print(f"{PROGRAM}: {message}", file=sys.stderr)
-    return code
 
 
 def _usage() -> str:

@@ -8,10 +8,10 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from types import ModuleType
 
 from metamath_ray.grading.evaluate import Field, Unsupported, evaluate
-from metamath_ray.grading.functions import value_of
+from metamath_ray.grading.functions import Value, value_of
 from metamath_ray.grading.limits import MAX_EXPONENT
 from metamath_ray.grading.samples import sample, whole_samples
 from metamath_ray.grading.tree import Node
@@ -34,8 +34,8 @@ class Arithmetic:
         max_log: Largest natural logarithm of a magnitude.
     """
 
-    library: Any
-    make: Callable[[Fraction], Any]
+    library: ModuleType
+    make: Callable[[Fraction], Value]
     epsilon: float
     max_log: float
 
@@ -47,8 +47,8 @@ MACHINE = Arithmetic(library=cmath, make=complex, epsilon=2.0**-52, max_log=300.
 class Ball:
     """A value and a bound of its error."""
 
-    value: Any
-    error: Any
+    value: Value
+    error: Value
 
     def touches(self, other: "Ball") -> bool:
         """Whether the two may be the same number."""
@@ -68,14 +68,14 @@ class Balls(Field[Ball]):
         self._point = point
         self._arithmetic = arithmetic
 
-    def _ball(self, value: Any, error: Any) -> Ball:  # noqa: ANN401
+    def _ball(self, value: Value, error: Value) -> Ball:
         """Return a ball with the rounding error of the last operation added."""
         size = abs(value)
         if size and not abs(self._log(size)) < self._arithmetic.max_log:
             raise Unsupported("too large or too small")
         return Ball(value, error + self._arithmetic.epsilon * size)
 
-    def _log(self, size: Any) -> Any:  # noqa: ANN401
+    def _log(self, size: Value) -> Value:
         return math.log(size) if self._arithmetic is MACHINE else self._arithmetic.library.log(size)
 
     def rational(self, value: Fraction) -> Ball:
@@ -141,7 +141,7 @@ class Balls(Field[Ball]):
         root = -((-number) ** exponent) if negative else self._square_root(number) if degree == 2 else number**exponent
         return self._ball(root, abs(root) * value.error / (degree * room))
 
-    def _square_root(self, number: Any) -> Any:  # noqa: ANN401
+    def _square_root(self, number: Value) -> Value:
         return self._arithmetic.library.sqrt(number)
 
     def call(self, name: str, args: list[Ball]) -> Ball:

@@ -55,7 +55,7 @@ def _compare(a: str, b: str) -> Comparison:
     return verdicts[0]
 
 
-def compare_readings(a: Reading, b: Reading) -> Comparison:
+def compare_readings(a: Reading, b: Reading) -> Comparison:  # noqa: PLR0911
     """Compare two answers, each read in one way."""
     kinds = {a.kind, b.kind}
     if kinds == {"number"}:

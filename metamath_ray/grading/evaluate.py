@@ -1,4 +1,4 @@
-"""Evaluation of nodes in worlds that cannot blow up: capped exact rationals here; `residues` and `floats` are others."""
+"""Evaluation of nodes in worlds that cannot blow up: capped rationals here; `residues` and `balls` are the others."""
 
 import math
 from collections.abc import Callable
@@ -75,7 +75,7 @@ class Field(Generic[T]):
         raise Unsupported(name)
 
 
-def evaluate(node: Node, field: Field[T]) -> T:
+def evaluate(node: Node, field: Field[T]) -> T:  # noqa: PLR0911, PLR0912 (one case for each head)
     """Evaluate a scalar node in a world.
 
     Raises:
@@ -112,9 +112,10 @@ def evaluate(node: Node, field: Field[T]) -> T:
             return field.symbol(f"{node.text}[{_integer(node.args[0], field)}]")
         case "root":
             degree, radicand = node.args
-            if degree.symbols():
-                return field.power(evaluate(radicand, field), evaluate(Node("div", (Node("number", text="1"), degree)), field))
-            return _root(_integer(degree, field), radicand, field)
+            if not degree.symbols():
+                return _root(_integer(degree, field), radicand, field)
+            exponent = field.div(field.rational(Fraction(1)), evaluate(degree, field))
+            return field.power(evaluate(radicand, field), exponent)
         case "abs" | "factorial" | "binom" | "log" | "mod":
             return field.call(node.head, [evaluate(arg, field) for arg in node.args])
         case "call":
@@ -221,7 +222,7 @@ class Exact(Field[Fraction]):
         root = Fraction(_integer_root(abs(value.numerator), degree), _integer_root(value.denominator, degree))
         return root if value >= 0 else -root
 
-    def call(self, name: str, args: list[Fraction]) -> Fraction:
+    def call(self, name: str, args: list[Fraction]) -> Fraction:  # noqa: PLR0911
         """Return the value of a function on rational numbers."""
         match name, args:
             case "abs", [value]:
@@ -237,7 +238,7 @@ class Exact(Field[Fraction]):
                 return _capped(Fraction(math.gcd(*integers) if name == "gcd" else math.lcm(*integers)))
             case "factorial", [value] if value.denominator == 1 and 0 <= value <= _MAX_FACTORIAL:
                 return Fraction(math.factorial(value.numerator))
-            case "binom", [n, k] if n.denominator == k.denominator == 1 and 0 <= n and 0 <= k:
+            case "binom", [n, k] if n.denominator == k.denominator == 1 and n >= 0 and k >= 0:
                 return _binomial(n.numerator, k.numerator)
         raise Unsupported(name)
 

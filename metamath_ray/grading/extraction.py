@@ -87,7 +87,7 @@ def _last_turn(text: str) -> str:
     after = text.rpartition("</think>")[2]
     if after.strip():
         text = after
-    before, tag, tagged = text.rpartition("<answer>")
+    _before, tag, tagged = text.rpartition("<answer>")
     if tag:
         text = "The answer is: " + tagged.partition("</answer>")[0]
     return clean_characters(text)

@@ -2,37 +2,41 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
+from types import ModuleType
+from typing import Any, TypeAlias
 
 from metamath_ray.grading.evaluate import Unsupported
+
+Value: TypeAlias = Any
+"""A complex number of `cmath` or of `mpmath`."""
 
 _MAX_ARGUMENT = 1e9
 _MAX_FACTORIAL = 100_000
 
 
-def _real(value: Any) -> Any:  # noqa: ANN401
+def _real(value: Value) -> Value:
     """Return a real value; floor and the like have none of others."""
     if abs(value.imag) > 1e-12 * abs(value):
         raise Unsupported("not real")
     return value.real
 
 
-def _factorial(library: Any, x: Any) -> Any:  # noqa: ANN401
+def _factorial(library: ModuleType, x: Value) -> Value:
     if abs(x) > _MAX_FACTORIAL:
         raise Unsupported("factorial")
     return library.gamma(x + 1) if hasattr(library, "gamma") else math.gamma(_real(x) + 1)
 
 
-def _binomial(library: Any, n: Any, k: Any) -> Any:  # noqa: ANN401
+def _binomial(library: ModuleType, n: Value, k: Value) -> Value:
     return _factorial(library, n) / (_factorial(library, k) * _factorial(library, n - k))
 
 
-def _floor(value: Any) -> int:  # noqa: ANN401
+def _floor(value: Value) -> int:
     real = _real(value)
     nearest = round(float(real))
     if abs(real - nearest) < 1e-9:
         raise Unsupported("too close to a whole number")
-    return math.floor(real)
+    return int(math.floor(real))
 
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -61,10 +65,10 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "factorial": _factorial,
     "binom": _binomial,
 }
-_DIRECT = frozenset("sin cos tan sinh cosh tanh asin acos atan asinh acosh atanh".split())
+_DIRECT = frozenset(["sin", "cos", "tan", "sinh", "cosh", "tanh", "asin", "acos", "atan", "asinh", "acosh", "atanh"])
 
 
-def value_of(name: str, args: list[Any], library: Any) -> Any:  # noqa: ANN401
+def value_of(name: str, args: list[Value], library: ModuleType) -> Value:
     """Return the value of a named function.
 
     Raises:

@@ -1,11 +1,14 @@
 """LaTeX that our own parser does not know, through latex2sympy2_extended; in the algebra worker only."""
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import sympy
 from latex2sympy2_extended import latex2sympy
 
 from metamath_ray.grading.outcome import DIFFERENT, EQUAL, Comparison, unknown
+
+Parsed: TypeAlias = Any
+"""Whatever the library makes of a text: expression, set, relation, matrix."""
 
 _MAX_CHARS = 400
 _MAX_BRACKETS = 60
@@ -30,7 +33,7 @@ def _num_brackets(text: str) -> int:
     return sum(text.count(bracket) for bracket in "([{")
 
 
-def _compare_values(a: Any, b: Any) -> Comparison:  # noqa: ANN401
+def _compare_values(a: Parsed, b: Parsed) -> Comparison:
     """Compare two expressions by their values at rational points."""
     if not isinstance(a, sympy.Expr) or not isinstance(b, sympy.Expr):
         return unknown("not two expressions")

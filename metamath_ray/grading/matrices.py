@@ -20,7 +20,7 @@ class _ShapeError(Exception):
     """The shapes do not fit, or the operation is not one of matrices."""
 
 
-def _fold(node: Node) -> Node:
+def _fold(node: Node) -> Node:  # noqa: PLR0911
     if node.head == "matrix":
         if max(len(node.args), len(node.args[0].args)) > _MAX_SIDE:
             raise _ShapeError

@@ -61,7 +61,7 @@ def read_number(text: str) -> Number | None:
     return _read_unsigned(text)
 
 
-def _read_unsigned(text: str) -> Number | None:
+def _read_unsigned(text: str) -> Number | None:  # noqa: PLR0911
     """Try each way of writing, the most common first."""
     decimal = read_decimal(text)
     if decimal is not None:
@@ -169,7 +169,7 @@ def _stands_for(rounded: Number, exact: Number) -> bool:
 
 def rounds_to(exact: Fraction, rounded: Number) -> bool:
     """Whether a decimal is the exact value rounded half up (or half even) to the places that it is written with."""
-    return abs(exact - rounded.value) * 2 * 10**rounded.places <= 1
+    return bool(abs(exact - rounded.value) * 2 * 10**rounded.places <= 1)
 
 
 def _terminates(value: Fraction) -> bool:

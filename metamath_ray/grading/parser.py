@@ -1,5 +1,15 @@
 """Our own parser of LaTeX and plain answers: builds nodes, evaluates nothing."""
 
+from metamath_ray.grading.building import (
+    function_call,
+    in_base,
+    is_minus_one,
+    is_proper_fraction,
+    items,
+    signed,
+    spelling,
+)
+from metamath_ray.grading.cursor import END, Cursor
 from metamath_ray.grading.limits import MAX_DEPTH, MAX_DIGITS, MAX_NODES
 from metamath_ray.grading.sympy_forms import FORMS, NAMES
 from metamath_ray.grading.tokens import ParseFailure, Token, tokenize
@@ -10,7 +20,6 @@ _CLOSING = (")", "]", "}", "}set", ")>", "&", "rfloor", "rceil", "choose")
 _OPENING = {"(": ")", "[": "]", "{set": "}set", "<(": ")>"}
 _APPLIED = frozenset("fghFGH")
 _MATRICES = frozenset(("matrix", "pmatrix", "bmatrix", "Bmatrix", "vmatrix", "Vmatrix", "smallmatrix", "array"))
-_END = Token("end of text", "")
 
 
 def parse(text: str) -> Node:
@@ -24,53 +33,29 @@ def parse(text: str) -> Node:
         raise ParseFailure("too many tokens")
     parser = _Parser(tokens)
     node = parser.listing()
-    if parser.peek() is not _END:
+    if parser.peek() is not END:
         raise ParseFailure(f"unexpected {parser.peek().text!r}")
     return node
 
 
-class _Parser:
+class _Parser(Cursor):
     """Recursive descent over one list of tokens; every method reads one construct and leaves the place behind it."""
 
     def __init__(self, tokens: list[Token]) -> None:
-        self._tokens = tokens
-        self._place = 0
+        super().__init__(tokens)
         self._depth = 0
         self._bars = 0
-
-    def peek(self, ahead: int = 0) -> Token:
-        place = self._place + ahead
-        return self._tokens[place] if place < len(self._tokens) else _END
-
-    def _next(self) -> Token:
-        token = self.peek()
-        self._place += 1
-        return token
-
-    def _at(self, *operators: str) -> bool:
-        token = self.peek()
-        return token.kind == "operator" and token.text in operators
-
-    def _take(self, *operators: str) -> bool:
-        if self._at(*operators):
-            self._place += 1
-            return True
-        return False
-
-    def _expect(self, operator: str) -> None:
-        if not self._take(operator):
-            raise ParseFailure(f"{operator!r} expected")
 
     def listing(self) -> Node:
         """Read relations separated by commas; semicolons separate lists of them."""
         groups: list[list[Node]] = [[]]
         alternatives = False
-        while self.peek() is not _END and not self._at(*_CLOSING):
-            if self._take(";"):
+        while self.peek() is not END and not self.at(*_CLOSING):
+            if self.take(";"):
                 groups.append([])
-            elif self._at(",", "or"):
+            elif self.at(",", "or"):
                 alternatives |= self.peek().text == "or"
-                self._place += 1
+                self.next()
             else:
                 groups[-1].append(self._relation())
         groups = [group for group in groups if group]
@@ -87,8 +72,8 @@ class _Parser:
     def _relation(self) -> Node:
         first = self._ratio()
         operands, signs = [first], []
-        while self._at(*_RELATIONS):
-            signs.append(self._next().text)
+        while self.at(*_RELATIONS):
+            signs.append(self.next().text)
             operands.append(self._ratio())
         if not signs:
             return first
@@ -96,14 +81,14 @@ class _Parser:
 
     def _ratio(self) -> Node:
         terms = [self._union()]
-        while self._take(":"):
+        while self.take(":"):
             terms.append(self._union())
         return terms[0] if len(terms) == 1 else Node("ratio", tuple(terms))
 
     def _union(self) -> Node:
         node = self._sum()
-        while self._at("cup", "cap", "setminus"):
-            operation = self._next().text
+        while self.at("cup", "cap", "setminus"):
+            operation = self.next().text
             node = Node(operation, (node, self._sum()))
         return node
 
@@ -112,26 +97,26 @@ class _Parser:
         if self._depth > MAX_DEPTH:
             raise ParseFailure("nested too deeply")
         terms = [self._term()]
-        while self._at("+", "-", "+-", "-+"):
-            sign = self._next().text
-            terms.append(_signed(sign, self._term()))
+        while self.at("+", "-", "+-", "-+"):
+            sign = self.next().text
+            terms.append(signed(sign, self._term()))
         self._depth -= 1
         return terms[0] if len(terms) == 1 else Node("add", tuple(terms))
 
     def _term(self) -> Node:
         """Read a product; juxtaposition multiplies and binds like a sign."""
         signs = []
-        while self._at("+", "-", "+-", "-+"):
-            signs.append(self._next().text)
+        while self.at("+", "-", "+-", "-+"):
+            signs.append(self.next().text)
         node = self._power()
         while True:
-            if self._take("*"):
+            if self.take("*"):
                 node = Node("mul", (node, self._factor()))
-            elif self._take("/"):
+            elif self.take("/"):
                 node = Node("div", (node, self._factor()))
-            elif self._take("mod"):
+            elif self.take("mod"):
                 for sign in reversed(signs):
-                    node = _signed(sign, node)
+                    node = signed(sign, node)
                 signs = []
                 node = Node("mod", (node, self._factor()))
             elif self._juxtaposed():
@@ -139,16 +124,16 @@ class _Parser:
             else:
                 break
         for sign in reversed(signs):
-            node = _signed(sign, node)
+            node = signed(sign, node)
         return node
 
     def _factor(self) -> Node:
         signs = []
-        while self._at("+", "-", "+-", "-+"):
-            signs.append(self._next().text)
+        while self.at("+", "-", "+-", "-+"):
+            signs.append(self.next().text)
         node = self._power()
         for sign in reversed(signs):
-            node = _signed(sign, node)
+            node = signed(sign, node)
         return node
 
     def _juxtaposed(self) -> bool:
@@ -167,78 +152,78 @@ class _Parser:
             return node
         right = self._power()
         if right.head == "number" and node.head == "number":
-            if not token.spaced or not self._at("/"):
+            if not token.spaced or not self.at("/"):
                 raise ParseFailure("two numbers side by side")
-            self._place += 1
+            self.next()
             right = Node("div", (right, self._power()))
-        if node.head == "number" and "." not in node.text and _is_proper_fraction(right):
+        if node.head == "number" and "." not in node.text and is_proper_fraction(right):
             return Node("add", (node, right))
         return Node("mul", (node, right))
 
     def _words(self) -> str:
         words = []
         while self.peek().kind == "word":
-            words.append(self._next().text)
-        if self.peek().kind == "operator" and self._at("^"):
-            self._place += 1
+            words.append(self.next().text)
+        if self.peek().kind == "operator" and self.at("^"):
+            self.next()
             self._argument()
         return " ".join(words)
 
     def _power(self) -> Node:
         base = self._postfix(self._atom())
-        if self._take("^"):
-            if self._take("deg"):
+        if self.take("^"):
+            if self.take("deg"):
                 return Node("degree", (base,))
             return self._postfix(Node("pow", (base, self._exponent())))
         return base
 
     def _exponent(self) -> Node:
-        if self._at("-", "+"):
-            return _signed(self._next().text, self._exponent())
+        if self.at("-", "+"):
+            return signed(self.next().text, self._exponent())
         node = self._argument()
         if node == symbol("deg"):
             raise ParseFailure("degree")
-        return Node("pow", (node, self._exponent())) if self._take("^") else node
+        return Node("pow", (node, self._exponent())) if self.take("^") else node
 
     def _postfix(self, node: Node) -> Node:
         while True:
-            if self._take("!"):
+            if self.take("!"):
                 node = Node("factorial", (node,))
-            elif self._take("%"):
+            elif self.take("%"):
                 node = Node("div", (node, number("100")))
-            elif self._take("deg"):
+            elif self.take("deg"):
                 node = Node("degree", (node,))
-            elif self._at("'") and node.head in ("symbol", "call"):
-                self._place += 1
+            elif self.at("'") and node.head in ("symbol", "call"):
+                self.next()
                 node = Node(node.head, node.args, node.text + "'")
             else:
                 return node
 
     def _argument(self, *, one_digit: bool = False) -> Node:
         """Read one LaTeX argument: a braced group or an atom, of which TeX takes a single digit behind a fraction."""
-        if self._take("{"):
-            if self._at("deg"):
-                self._place += 1
-                self._expect("}")
+        if self.take("{"):
+            if self.at("deg"):
+                self.next()
+                self.expect("}")
                 return symbol("deg")
             return self._closed("}")
         token = self.peek()
         if one_digit and token.kind == "number" and len(token.text) > 1 and token.text.isdecimal():
-            self._tokens[self._place] = Token("number", token.text[1:])
+            self.replace(Token("number", token.text[1:]))
             return number(token.text[0])
         return self._postfix(self._atom())
 
     def _closed(self, closing: str) -> Node:
         bars, self._bars = self._bars, 0
         node = self.listing()
-        if self._take("choose"):
+        if self.take("choose"):
             node = Node("binom", (node, self.listing()))
         self._bars = bars
-        self._expect(closing)
+        self.expect(closing)
         return node
 
-    def _atom(self) -> Node:
-        token = self._next()
+    def _atom(self) -> Node:  # noqa: PLR0911
+        token = self.next()
         match token.kind:
             case "number":
                 return self._number(token)
@@ -253,7 +238,7 @@ class _Parser:
             case "form":
                 return self._form(token.text)
             case "word":
-                self._place -= 1
+                self.back()
                 return Node("word", text=self._words())
             case "operator":
                 return self._bracketed(token.text)
@@ -262,82 +247,82 @@ class _Parser:
     def _number(self, token: Token) -> Node:
         if len(token.text) > MAX_DIGITS:
             raise ParseFailure("too many digits")
-        if self._at("_"):
-            self._place += 1
+        if self.at("_"):
+            self.next()
             base = self._argument()
-            if base.head == "number" and base.text.isdecimal() and _in_base(token.text.replace(".", "", 1), base.text):
+            if base.head == "number" and base.text.isdecimal() and in_base(token.text.replace(".", "", 1), base.text):
                 return Node("based", (number(token.text),), base.text)
             raise ParseFailure("not a base")
         return number(token.text)
 
     def _symbol(self, token: Token) -> Node:
         name = token.text
-        if self._take("_"):
+        if self.take("_"):
             index = self._argument()
-            if index.symbols() and not index.args or index.head in ("add", "neg", "mul"):
+            if (index.symbols() and not index.args) or index.head in ("add", "neg", "mul"):
                 return Node("indexed", (index,), name)
             name += "_" + spelling(index)
         elif name == "I":
             name = "i"
-        while self._take("'"):
+        while self.take("'"):
             name += "'"
-        if name[0] in _APPLIED and self._at("(") and not self.peek().spaced:
-            self._place += 1
-            return Node("call", _items(self._closed(")")), name)
+        if name[0] in _APPLIED and self.at("(") and not self.peek().spaced:
+            self.next()
+            return Node("call", items(self._closed(")")), name)
         return symbol(name)
 
     def _form(self, name: str) -> Node:
         """Read a name that sympy prints, with its arguments."""
-        if not self._take("("):
+        if not self.take("("):
             if name in NAMES:
                 return NAMES[name]
             raise ParseFailure(f"{name} without arguments")
-        node = FORMS[name](_items(self._closed(")"))) if name in FORMS else None
+        node = FORMS[name](items(self._closed(")"))) if name in FORMS else None
         if node is None:
             raise ParseFailure(f"{name} with other arguments")
         return node
 
     def _function(self, name: str) -> Node:
         power = base = None
-        while self._at("^", "_"):
-            if self._next().text == "^":
+        while self.at("^", "_"):
+            if self.next().text == "^":
                 power = self._exponent()
             else:
                 base = self._argument()
         root = None
-        if name == "sqrt" and self._take("["):
+        if name == "sqrt" and self.take("["):
             root = self._closed("]")
         args = self._function_arguments(name)
-        node = _call(name, args, base, root)
+        node = function_call(name, args, base, root)
         if power is not None:
-            if _is_minus_one(power) and name in ("sin", "cos", "tan", "sinh", "cosh", "tanh", "cot", "sec", "csc"):
+            if is_minus_one(power) and name in ("sin", "cos", "tan", "sinh", "cosh", "tanh", "cot", "sec", "csc"):
                 return Node("call", args, "arc" + name)
             node = Node("pow", (node, power))
         return node
 
     def _function_arguments(self, name: str) -> tuple[Node, ...]:
-        if self._take("("):
-            return _items(self._closed(")"))
-        if self._at("{"):
+        if self.take("("):
+            return items(self._closed(")"))
+        if self.at("{"):
             return (self._argument(),)
         if name in ("sqrt", "cbrt"):
             return (self._argument(),)
-        if self._take("["):
-            return _items(self._closed("]"))
+        if self.take("["):
+            return items(self._closed("]"))
         return (self._bare_argument(),)
 
     def _bare_argument(self) -> Node:
         """Read what "sin 2x" applies to: factors side by side, up to the next function."""
-        negative = self._take("-")
+        negative = self.take("-")
         node = self._power()
         while self._juxtaposed() and self.peek().kind in ("number", "symbol", "command") and self.peek().text != "quad":
             node = Node("mul", (node, self._power()))
-        if self._at("/") and self.peek(1).kind == "number":
-            self._place += 1
+        if self.at("/") and self.peek(1).kind == "number":
+            self.next()
             node = Node("div", (node, self._power()))
-        return _signed("-", node) if negative else node
+        return signed("-", node) if negative else node
 
-    def _command(self, name: str) -> Node:
+    def _command(self, name: str) -> Node:  # noqa: PLR0911
         match name:
             case "frac":
                 return Node("div", (self._argument(one_digit=True), self._argument(one_digit=True)))
@@ -357,15 +342,15 @@ class _Parser:
                 return symbol(f"{name} {spelling(self._argument())}")
             case "angle" | "triangle" | "square":
                 return symbol(f"{name} {spelling(self._postfix(self._atom()))}")
-        if self._at("{", "["):
+        if self.at("{", "["):
             raise ParseFailure(f"unknown command {name}")
         return symbol(name)
 
     def _big(self, name: str) -> Node:
         """Read a sum or product with both bounds: args are the body, the index, the lower and the upper bound."""
         lower = upper = None
-        while self._at("_", "^"):
-            if self._next().text == "_":
+        while self.at("_", "^"):
+            if self.next().text == "_":
                 lower = self._argument()
             else:
                 upper = self._exponent()
@@ -373,7 +358,7 @@ class _Parser:
             raise ParseFailure("a sum without bounds")
         return Node("big", (self._term(), *lower.args, upper), name)
 
-    def _bracketed(self, opening: str) -> Node:
+    def _bracketed(self, opening: str) -> Node:  # noqa: PLR0911
         match opening:
             case "{":
                 return self._closed("}")
@@ -381,7 +366,7 @@ class _Parser:
                 self._bars += 1
                 node = self._sum()
                 self._bars -= 1
-                self._expect(opening)
+                self.expect(opening)
                 return Node("abs", (node,))
             case "lfloor":
                 return Node("call", (self._closed("rfloor"),), "floor")
@@ -398,17 +383,17 @@ class _Parser:
     def _group(self, opening: str) -> Node:
         """Read (a), (a, b), [a, b), {a, b}: brackets around one value only group it."""
         bars, self._bars = self._bars, 0
-        if self._take("}set"):
+        if self.take("}set"):
             return Node("set")
-        if opening == "(" and self._take(")"):
+        if opening == "(" and self.take(")"):
             raise ParseFailure("empty brackets")
         node = self.listing()
         self._bars = bars
-        closing = self._next().text
+        closing = self.next().text
         if opening == "{set":
             if closing != "}set":
                 raise ParseFailure("open set")
-            return Node("set", _items(node))
+            return Node("set", items(node))
         if closing not in (")", "]", ")>"):
             raise ParseFailure("open bracket")
         if node.head != "list" or node.text == "or":
@@ -422,72 +407,18 @@ class _Parser:
         cells: list[Node] = []
         while True:
             token = self.peek()
-            if token is _END:
+            if token is END:
                 raise ParseFailure("open matrix")
             if token.kind in ("rowbreak", "end"):
-                self._place += 1
+                self.next()
                 if cells:
                     rows.append(Node("row", tuple(cells)))
                 cells = []
                 if token.kind == "end":
                     break
-            elif not self._take("&"):
+            elif not self.take("&"):
                 cells.append(self._relation())
         if not rows or len({len(row.args) for row in rows}) != 1:
             raise ParseFailure("ragged matrix")
         node = Node("matrix", tuple(rows))
         return Node("call", (node,), "det") if environment == "vmatrix" else node
-
-
-def _items(node: Node) -> tuple[Node, ...]:
-    return node.args if node.head == "list" else (node,)
-
-
-def _signed(sign: str, node: Node) -> Node:
-    match sign:
-        case "+":
-            return node
-        case "-":
-            return Node("neg", (node,))
-    return Node("plus_minus", (node,), sign)
-
-
-def _call(name: str, args: tuple[Node, ...], base: Node | None, root: Node | None) -> Node:
-    if name == "sqrt" and root is not None:
-        return Node("root", (root, *args))
-    if name == "cbrt":
-        return Node("root", (number("3"), *args))
-    if name == "lg":
-        return Node("log", (number("10"), *args))
-    if name == "log" and base is None and len(args) == 2:
-        return Node("log", args[::-1])
-    if name == "log" and base is not None:
-        return Node("log", (base, *args))
-    if name == "abs":
-        return Node("abs", args)
-    if name == "factorial":
-        return Node("factorial", args)
-    if name == "binomial":
-        return Node("binom", args)
-    return Node("call", args, name)
-
-
-def _is_proper_fraction(node: Node) -> bool:
-    if node.head != "div" or any(arg.head != "number" or not arg.text.isdecimal() for arg in node.args):
-        return False
-    return int(node.args[0].text) < int(node.args[1].text)
-
-
-def _is_minus_one(node: Node) -> bool:
-    return node == Node("neg", (number("1"),))
-
-
-def _in_base(digits: str, base: str) -> bool:
-    return len(base) <= 2 and 2 <= int(base) <= 36 and all(int(digit) < int(base) for digit in digits)
-
-
-def spelling(node: Node) -> str:
-    """Return one flat spelling of a node, for the names of subscripted symbols."""
-    if not node.args:
-        return node.text
-    return f"{node.head}{node.text}({','.join(spelling(arg) for arg in node.args)})"

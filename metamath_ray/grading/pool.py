@@ -1,4 +1,4 @@
-"""The pool of algebra workers: started when algebra is first needed, killed when a question takes too long.
+"""The pool of algebra workers: started when algebra is first needed, killed when they do not answer.
 
 A worker is a fresh process that runs `metamath_ray.grading.algebra` and speaks JSON lines over pipes. Deadlines are kept
 by the asking thread with `poll`, so they hold on any thread, inside an async Ray actor and without signals. A forked
@@ -23,6 +23,7 @@ from metamath_ray.grading.outcome import DIFFERENT, EQUAL, Comparison, unknown
 from metamath_ray.grading.tree import Node, pack
 from metamath_ray.types import Verdict
 
+
 class _WorkerGone(Exception):
     """The worker died, or was killed, before it answered."""
 
@@ -37,7 +38,7 @@ class _Worker:
     def __init__(self, *, with_latex: bool) -> None:
         root = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-        self._process = subprocess.Popen(  # noqa: S603
+        self._process = subprocess.Popen(  # noqa: S603 (our own module)
             [sys.executable, "-P", "-m", "metamath_ray.grading.algebra", *(["--with-latex"] if with_latex else [])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -46,7 +47,8 @@ class _Worker:
             start_new_session=True,
             env=os.environ | {"PYTHONPATH": path},
         )
-        assert self._process.stdin is not None and self._process.stdout is not None
+        if self._process.stdin is None or self._process.stdout is None:
+            raise _WorkerGone
         self._write_end = self._process.stdin.fileno()
         self._read_end = self._process.stdout.fileno()
         os.set_blocking(self._write_end, False)
@@ -227,13 +229,12 @@ _pool = _Pool()
 
 
 def _after_fork() -> None:
-    global _pool  # noqa: PLW0603
+    global _pool  # noqa: PLW0603 (the pool belongs to this process alone)
     _pool.forget()
     _pool = _Pool()
 
 
 os.register_at_fork(after_in_child=_after_fork)
-atexit.register(lambda: _pool.close())
 
 
 def _comparison(answer: dict[str, object]) -> Comparison:
@@ -274,7 +275,9 @@ def shut_down() -> None:
     _pool.close()
 
 
+atexit.register(shut_down)
+
+
 def num_algebra_calls() -> int:
     """Return how many questions the workers of this process were asked."""
     return _pool.num_questions
-

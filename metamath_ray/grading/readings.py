@@ -5,12 +5,19 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from metamath_ray.grading.extraction import extract_answer, states_answer
-from metamath_ray.grading.limits import CACHE_SIZE, MAX_ANSWER_CHARS, MAX_CACHED_CHARS, MAX_READINGS, MAX_STATEMENT_CHARS
+from metamath_ray.grading.limits import (
+    CACHE_SIZE,
+    MAX_ANSWER_CHARS,
+    MAX_CACHED_CHARS,
+    MAX_READINGS,
+    MAX_STATEMENT_CHARS,
+)
+from metamath_ray.grading.names import FUNCTIONS
 from metamath_ray.grading.numbers import Number, read_number
 from metamath_ray.grading.parser import parse
 from metamath_ray.grading.surface import clean
 from metamath_ray.grading.sympy_forms import NAMES
-from metamath_ray.grading.tokens import FUNCTIONS, ParseFailure
+from metamath_ray.grading.tokens import ParseFailure
 from metamath_ray.grading.tree import Node
 from metamath_ray.grading.units import NO_UNIT, SINGLE_LETTERS, Unit, lookup, split_unit
 from metamath_ray.grading.words import plain_words, read_words
@@ -45,7 +52,9 @@ _ONLY_TEXT = re.compile(
     r"\\(?:text|textbf|textit|textrm|textnormal|mbox|hbox|texttt|textsc)\s?\{(?P<words>[^{}]*)\}\s?\.?$"
 )
 _GROUPED_INSIDE = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
-_SHORT_TEXTS = frozenset("yes no odd all one two six ten red mon tue wed thu fri sat sun".split())
+_SHORT_TEXTS = frozenset(
+    ["yes", "no", "odd", "all", "one", "two", "six", "ten", "red", "mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+)
 
 
 def read(raw: str) -> tuple[Reading, ...]:
@@ -72,7 +81,7 @@ def _read(raw: str) -> tuple[Reading, ...]:
     if value is not None:
         return (Reading("number", text, value, number_node(value)), *_as_list(text))
     if states_answer(raw) and not _CHOICE.match(text):
-        return (_statement(raw) + (_as_text(text),))[:MAX_READINGS]
+        return ((*_statement(raw), _as_text(text)))[:MAX_READINGS]
     return tuple(_readings(text)[:MAX_READINGS])
 
 
@@ -118,7 +127,7 @@ def _mathematical(text: str) -> list[Reading]:
     if whole is not None:
         dropped = text[len(core) :].strip(" $")
         found.insert(
-            0 if dropped in SINGLE_LETTERS or dropped.isalpha() and lookup(dropped) == NO_UNIT else len(found), whole
+            0 if dropped in SINGLE_LETTERS or (dropped.isalpha() and lookup(dropped) == NO_UNIT) else len(found), whole
         )
     found += _as_list(text)
     return found or [Reading("opaque", text)]

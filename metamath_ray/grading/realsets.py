@@ -42,7 +42,7 @@ _RIGHT = End(_INFINITY, math.inf, -1)
 _LINE = (Piece(_LEFT, _RIGHT),)
 
 
-def real_set(node: Node) -> tuple[Piece, ...] | None:
+def real_set(node: Node) -> tuple[Piece, ...] | None:  # noqa: PLR0911
     """Return the pieces of a set of real numbers, None when the node is none that can be read so."""
     match node.head:
         case "tuple" if len(node.args) == 2 and node.text in _BRACKETS:
@@ -171,11 +171,8 @@ def _inequality(node: Node) -> tuple[Piece, ...] | None:
 
 
 def _is_unknown(node: Node) -> bool:
-    return (
-        node.head in ("symbol", "call", "indexed")
-        and bool(node.symbols())
-        or node.head == "abs"
-        and node.args[0].head == "symbol"
+    return (node.head in ("symbol", "call", "indexed") and bool(node.symbols())) or (
+        node.head == "abs" and node.args[0].head == "symbol"
     )
 
 

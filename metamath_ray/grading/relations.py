@@ -9,7 +9,7 @@ _EQUALITIES = frozenset(("=", "~", "=="))
 _LABEL_HEADS = frozenset(("symbol", "indexed", "call", "abs", "ratio", "tuple", "div", "mul", "degree", "pow"))
 
 
-def split_label(node: Node) -> tuple[Node | None, Node]:
+def split_label(node: Node) -> tuple[Node | None, Node]:  # noqa: PLR0911
     """Split "x = 5", "f(x) = 5", "A:B = 1/2", "x in S" into what is named and its value; (None, node) otherwise."""
     if node.head != "relation":
         return None, node
@@ -75,7 +75,7 @@ def compare_relations(a: Node, b: Node) -> Comparison:
     return unknown("relations")
 
 
-def _compare_single(a: Node, b: Node) -> Comparison:
+def _compare_single(a: Node, b: Node) -> Comparison:  # noqa: PLR0911
     """Compare f ~ g with f' ~ g' for one sign each."""
     if a.text == b.text and a.args[0] == b.args[0] and is_label(a.args[0]):
         return compare_scalars(a.args[1], b.args[1])
@@ -90,7 +90,7 @@ def _compare_single(a: Node, b: Node) -> Comparison:
         if (a.text in _EQUALITIES) != (b.text in _EQUALITIES):
             return DIFFERENT
         found = compare_proportional(_difference(a), _difference(b))
-        return found if found.is_equal or _is_polynomial(a) and _is_polynomial(b) else unknown("equations")
+        return found if found.is_equal or (_is_polynomial(a) and _is_polynomial(b)) else unknown("equations")
     found = compare_proportional(_difference(a), _difference(b))
     if not found.is_equal:
         return found

@@ -2,8 +2,8 @@
 
 import re
 
+from metamath_ray.grading.names import FUNCTIONS, GREEK
 from metamath_ray.grading.surface import unwrap
-from metamath_ray.grading.tokens import FUNCTIONS, GREEK
 
 MATH_SPAN = re.compile(
     r"\$\$(.{1,2000}?)\$\$|\\\[(.{1,2000}?)\\\]|\\\((.{1,2000}?)\\\)|(?<!\\)\$([^$\n]{1,1000})(?<!\\)\$", re.DOTALL
@@ -84,9 +84,7 @@ def last_span(text: str) -> re.Match[str] | None:
 
 def last_number(text: str) -> re.Match[str] | None:
     """Return the last number, None when there is none."""
-    found = None
-    for found in NUMBER.finditer(text):  # noqa: B007
-        pass
+    *_, found = (None, *NUMBER.finditer(text))
     return found
 
 

@@ -36,7 +36,7 @@ def _same_label(a: Node, b: Node) -> bool:
     return a.text.partition("_")[0] == b.text.partition("_")[0]
 
 
-def compare_values(a: Node, b: Node) -> Comparison:
+def compare_values(a: Node, b: Node) -> Comparison:  # noqa: PLR0911
     """Compare two answers without labels."""
     if a == b:
         return EQUAL

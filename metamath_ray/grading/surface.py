@@ -6,18 +6,18 @@ _CHARACTERS = {
     "−": "-", "–": "-", "—": "-", "﹣": "-", "－": "-", "‐": "-", "‑": "-", "＋": "+", "×": r"\times ", "⋅": r"\cdot ",
     "·": r"\cdot ", "∙": r"\cdot ", "÷": r"\div ", "＝": "=", "≤": r"\le ", "⩽": r"\le ", "≥": r"\ge ", "⩾": r"\ge ",
     "≠": r"\ne ", "≈": r"\approx ", "π": r"\pi ", "∞": r"\infty ", "∪": r"\cup ", "∩": r"\cap ", "∖": r"\setminus ",
-    "∅": r"\emptyset ", "∈": r"\in ", "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}", "ℚ": r"\mathbb{Q}",
-    "ℂ": r"\mathbb{C}", "±": r"\pm ", "∓": r"\mp ", "°": r"^\circ ", "º": r"^\circ ", "′": "'", "’": "'", "‘": "'",
-    "“": '"', "”": '"', "（": "(", "）": ")", "［": "[", "］": "]", "｛": "{", "｝": "}", "，": ", ", "、": ", ", "；": ";",
-    "：": ":", "。": ". ", "！": "!", "％": "%", "＄": "$", "￥": "¥", "／": "/", "∕": "/", "⁄": "/", "√": r"\surd ",
-    "∛": r"\cbrt ", "θ": r"\theta ", "α": r"\alpha ", "β": r"\beta ", "γ": r"\gamma ", "λ": r"\lambda ",
-    "μ": r"\mu ", "φ": r"\phi ", "ω": r"\omega ", "σ": r"\sigma ", "δ": r"\delta ", "ε": r"\epsilon ", "Δ": r"\Delta ",
-    "½": r"\frac{1}{2}", "⅓": r"\frac{1}{3}", "⅔": r"\frac{2}{3}", "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}",
-    "⅕": r"\frac{1}{5}", "⅖": r"\frac{2}{5}", "⅗": r"\frac{3}{5}", "⅘": r"\frac{4}{5}", "⅙": r"\frac{1}{6}",
-    "⅚": r"\frac{5}{6}", "⅛": r"\frac{1}{8}", "⅜": r"\frac{3}{8}", "⅝": r"\frac{5}{8}", "⅞": r"\frac{7}{8}",
-    "…": r"\ldots ", "⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ",
-    "\u00a0": " ", "\u2009": " ", "\u202f": " ", "\u2007": " ", "\u3000": " ",
-    "\u200b": "", "\u200c": "", "\u200d": "", "\u2060": "", "\ufeff": "", "\x00": "", "\x0c": r"\f",
+    "∅": r"\emptyset ", "∈": r"\in ", "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}",
+    "ℚ": r"\mathbb{Q}", "ℂ": r"\mathbb{C}", "±": r"\pm ", "∓": r"\mp ", "°": r"^\circ ", "º": r"^\circ ", "′": "'",
+    "’": "'", "‘": "'", "“": '"', "”": '"', "（": "(", "）": ")", "［": "[", "］": "]", "｛": "{", "｝": "}", "，": ", ",
+    "、": ", ", "；": ";", "：": ":", "。": ". ", "！": "!", "％": "%", "＄": "$", "￥": "¥", "／": "/", "∕": "/", "⁄": "/",
+    "√": r"\surd ", "∛": r"\cbrt ", "θ": r"\theta ", "α": r"\alpha ", "β": r"\beta ", "γ": r"\gamma ",
+    "λ": r"\lambda ", "μ": r"\mu ", "φ": r"\phi ", "ω": r"\omega ", "σ": r"\sigma ", "δ": r"\delta ",
+    "ε": r"\epsilon ", "Δ": r"\Delta ", "½": r"\frac{1}{2}", "⅓": r"\frac{1}{3}", "⅔": r"\frac{2}{3}",
+    "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}", "⅕": r"\frac{1}{5}", "⅖": r"\frac{2}{5}", "⅗": r"\frac{3}{5}",
+    "⅘": r"\frac{4}{5}", "⅙": r"\frac{1}{6}", "⅚": r"\frac{5}{6}", "⅛": r"\frac{1}{8}", "⅜": r"\frac{3}{8}",
+    "⅝": r"\frac{5}{8}", "⅞": r"\frac{7}{8}", "…": r"\ldots ", "⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ",
+    "⌉": r"\rceil ", "\u00a0": " ", "\u2009": " ", "\u202f": " ", "\u2007": " ", "\u3000": " ", "\u200b": "",
+    "\u200c": "", "\u200d": "", "\u2060": "", "\ufeff": "", "\x00": "", "\x0c": r"\f",
 }  # fmt: skip
 _TRANSLATION = str.maketrans(
     _CHARACTERS
@@ -32,16 +32,19 @@ _SUPERSCRIPT_RUN = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+")
 _SUBSCRIPT_RUN = re.compile("[₀₁₂₃₄₅₆₇₈₉]+")
 _SPECIAL_TOKEN = re.compile(r"<\|[\w ]{1,40}\|>|</?s>|</?answer>")
 _DOUBLED_BACKSLASH = re.compile(
-    r"\\\\(?=(?:boxed|frac|[dtc]frac|left|right|text|le|ge|sqrt|pi|times|cdot|pm|infty)\b|[\[\]()])"
+    r"\\\\(?=(?:boxed|frac|[dtc]frac|left|right|text|le|ge|sqrt|pi|times|cdot|pm|infty)\b"
+    r"|[\[\]()])"
 )
 _WRITTEN_NEWLINE = re.compile(r"\\n(?![a-zA-Z])")
 _SIZE = re.compile(
-    r"\\(?:left|right|[bB]igg?[lrm]?|middle)(?![a-zA-Z])\s*\.?|\\(?:displaystyle|textstyle|limits|nolimits)(?![a-zA-Z])"
+    r"\\(?:left|right|[bB]igg?[lrm]?|middle)(?![a-zA-Z])\s*\.?"
+    r"|\\(?:displaystyle|textstyle|limits|nolimits)(?![a-zA-Z])"
 )
 _THOUSANDS = re.compile(r"(?<=\d)(?:\s?\{\s?,\s?\}(?=\s?\d{3}(?!\d))|\{,\}|\{,\\!\}|,\s?\\!|\\!\s?,)\s*(?=\d)")
 _NO_SPACE = re.compile(r"\\!|\\(?:negthinspace|negmedspace|negthickspace)(?![a-zA-Z])")
 _SPACE = re.compile(
-    r"(?<!\\)\\[,;:> ]|(?<!\\)\\(?:quad|qquad|thinspace|medspace|thickspace|enspace)(?![a-z])|\\[hv]space\*?\{[^{}]*\}|~|\s+"
+    r"(?<!\\)\\[,;:> ]|(?<!\\)\\(?:quad|qquad|thinspace|medspace|thickspace|enspace)(?![a-z])"
+    r"|\\[hv]space\*?\{[^{}]*\}|~|\s+"
 )
 _ROW_GAP = re.compile(r"(?<=\\\\)\s?\[-?[\d.]+\s?(?:pt|ex|em|mm|cm)\]")
 _QUOTES = re.compile(r'\\?"|``|\'\'(?=$)')
@@ -89,10 +92,10 @@ def unwrap(text: str) -> str:
         text = _strip_end(text.strip())
         for opening, closing in _PAIRS:
             inner = text[len(opening) : -len(closing)]
-            if text.startswith(opening) and text.endswith(closing) and len(text) > 2 * len(opening) - 1:
-                if opening[0] not in "$*`" or opening[0] not in inner:
-                    text = inner.strip()
-                    break
+            wrapped = text.startswith(opening) and text.endswith(closing) and len(text) >= 2 * len(opening)
+            if wrapped and (opening[0] not in "$*`" or opening[0] not in inner):
+                text = inner.strip()
+                break
         if text == before:
             break
     return text.strip("*") if text.startswith("**") or text.endswith("**") else text

@@ -3,30 +3,11 @@
 import re
 from dataclasses import dataclass
 
+from metamath_ray.grading.names import CONSTANTS, FUNCTIONS, GREEK, OPERATORS
 from metamath_ray.grading.sympy_forms import FORMS, NAMES
 
-FUNCTIONS = frozenset(
-    "sin cos tan cot sec csc sinh cosh tanh coth sech csch arcsin arccos arctan arccot arcsec arccsc asin acos atan asinh"
-    " acosh atanh arsinh arcosh artanh arcsinh arccosh arctanh log ln lg exp sqrt cbrt abs max min gcd lcm floor ceil"
-    " ceiling sign Re Im arg det sgn binomial factorial conjugate".split()
-)
-GREEK = frozenset(
-    "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho sigma tau upsilon"
-    " phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega ell hbar".split()
-)
-_NAMES = {"pi": "pi", "infty": "oo", "infinity": "oo", "inf": "oo", "oo": "oo", "Infinity": "oo", "exponentialE": "e"}
 _WRAPPERS = "mathrm|mathbf|mathit|mathcal|mathfrak|mathsf|mathtt|boldsymbol|bm|operatorname\\*?|emph|underline|rm|bf|it"
 _TEXTS = "text|textbf|textit|textrm|textnormal|texttt|textsf|mbox|hbox|textup|textsc"
-_SYMBOL_COMMANDS = {
-    "le": "<=", "leq": "<=", "leqslant": "<=", "lt": "<", "ge": ">=", "geq": ">=", "geqslant": ">=", "gt": ">", "ne": "!=",
-    "neq": "!=", "approx": "~", "simeq": "~", "sim": "~", "equiv": "==", "cong": "==", "times": "*", "cdot": "*", "ast": "*",
-    "bullet": "*", "div": "/", "pm": "+-", "mp": "-+", "cup": "cup", "bigcup": "cup", "cap": "cap", "setminus": "setminus",
-    "backslash": "setminus", "in": "in", "lbrace": "{set", "rbrace": "}set", "lfloor": "lfloor", "rfloor": "rfloor",
-    "lceil": "lceil", "rceil": "rceil", "vert": "|", "lvert": "|", "rvert": "|", "mid": "|", "Vert": "||", "colon": ":", "choose": "choose",
-    "langle": "<(", "rangle": ")>", "lbrack": "[", "rbrack": "]", "mod": "mod", "bmod": "mod", "wedge": ",", "lor": "or",
-    "vee": "or", "land": ",", "implies": "=>", "Rightarrow": "=>", "to": "->", "rightarrow": "->", "prime": "'", "circ": "deg",
-    "degree": "deg", "ldots": "...", "cdots": "...", "dots": "...", "dotsc": "...", "dotsb": "...", "surd": "sqrt1",
-}  # fmt: skip
 _PLAIN_OPERATORS = {"**": "^", "==": "=", "=<": "<=", "=>": ">=", "<>": "!=", "≡": "=="}
 
 _TOKEN = re.compile(
@@ -77,7 +58,7 @@ def tokenize(text: str) -> list[Token]:
     return tokens
 
 
-def _translate(match: re.Match[str], spaced: bool) -> list[Token]:
+def _translate(match: re.Match[str], spaced: bool) -> list[Token]:  # noqa: PLR0911
     """Return the tokens of one match."""
     text = match.group()
     if match["begin"]:
@@ -114,10 +95,10 @@ def _text_tokens(words: str, spaced: bool) -> list[Token]:
 
 
 def _command_tokens(name: str, spaced: bool) -> list[Token]:
-    if name in _SYMBOL_COMMANDS:
-        return [Token("operator", _SYMBOL_COMMANDS[name], spaced)]
-    if name in _NAMES:
-        return [Token("symbol", _NAMES[name], spaced)]
+    if name in OPERATORS:
+        return [Token("operator", OPERATORS[name], spaced)]
+    if name in CONSTANTS:
+        return [Token("symbol", CONSTANTS[name], spaced)]
     if name in FUNCTIONS:
         return [Token("function", name, spaced)]
     if name in GREEK or name in ("forall", "exists"):
@@ -136,10 +117,10 @@ def _escaped_token(character: str, spaced: bool) -> list[Token]:
     return [Token("operator", names[character], spaced)] if character in names else []
 
 
-def _letter_tokens(run: str, spaced: bool) -> list[Token]:
+def _letter_tokens(run: str, spaced: bool) -> list[Token]:  # noqa: PLR0911
     """Split a run of letters: a known name, a joining word, or one symbol a letter; longer runs are words."""
-    if run in _NAMES:
-        return [Token("symbol", _NAMES[run], spaced)]
+    if run in CONSTANTS:
+        return [Token("symbol", CONSTANTS[run], spaced)]
     if run in FUNCTIONS:
         return [Token("function", run, spaced)]
     if run in GREEK:

@@ -11,7 +11,8 @@ class Node:
     Attributes:
         head: What it is: number, symbol, add, mul, div, pow, neg, call, list, tuple, set, relation, …
         args: Its operands.
-        text: The literal of a number, the name of a symbol or function, the brackets of a tuple, the sign of a relation.
+        text: The literal of a number, the name of a symbol or function, the brackets of a tuple, the signs of a
+            relation.
     """
 
     head: str

@@ -10,8 +10,8 @@ import torch
 import transformers
 
 _PURPOSE = {
-    "teacher": "Solves, rephrases, rewrites as a statement and reasons backward: it bootstraps, as the paper's GPT-3.5.",
-    "base": "Has read the world's questions and solutions and little arithmetic: it is fine-tuned, as the paper's LLaMA-2.",
+    "teacher": "It solves, rephrases, rewrites as a statement and reasons backward: it stands for the paper's GPT-3.5.",
+    "base": "It has read the world's language and learned little arithmetic: it stands for the paper's LLaMA-2.",
 }
 
 
@@ -20,7 +20,7 @@ def made_with() -> dict[str, str]:
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
     return {
         "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
-        "hardware": f"{os.cpu_count()} CPU cores ({platform.machine()}, {torch.backends.cpu.get_cpu_capability()}), {gpu}",
+        "hardware": f"{os.cpu_count()} CPU cores ({torch.backends.cpu.get_cpu_capability()}), {gpu}",
         "python": platform.python_version(),
         "torch": torch.__version__,
         "transformers": transformers.__version__,
@@ -61,7 +61,8 @@ vocabulary {model["vocab_size"]}, {model["max_positions"]} positions), stored in
 
 Test split, measured once, in float32 with Transformers:
 
-    python jobs/pretrain_embedded.py --config jobs/configs/pretrain_embedded.yaml --output metamath_ray/embedded --evaluate-only
+    python jobs/pretrain_embedded.py --config jobs/configs/pretrain_embedded.yaml \\
+        --output metamath_ray/embedded --evaluate-only
 
 {_measured(results)}
 

@@ -20,7 +20,7 @@ def orthogonalize(matrices: Tensor) -> Tensor:
         transposed: Tensor = orthogonalize(matrices.mT).mT
         return transposed
     a, b, c = _COEFFICIENTS
-    x = matrices / (matrices.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    x: Tensor = matrices / (matrices.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(_NUM_ITERATIONS):
         gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x

@@ -135,7 +135,8 @@ class RowEncoder:
     def batches(self, some_rows: Sequence[Row], micro_batches: int) -> list[Batch]:
         """Sorts the rows of a step by length and splits them into about equally long batches."""
         encoded = sorted((self._encode(row) for row in some_rows), key=lambda pair: len(pair[0]))
-        total, parts, used = sum(len(ids) for ids, _ in encoded), [[] for _ in range(micro_batches)], 0
+        parts: list[list[tuple[list[int], list[int]]]] = [[] for _ in range(micro_batches)]
+        total, used = sum(len(ids) for ids, _ in encoded), 0
         for pair in encoded:
             parts[used * micro_batches // total].append(pair)
             used += len(pair[0])
@@ -233,7 +234,7 @@ def _step(
         moved = Batch(batch.input_ids.to(device), batch.targets.to(device))
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             loss = summed_loss(model, moved) / num_targets
-        loss.backward()
+        torch.autograd.backward(loss)
         total += float(loss.detach())
     nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     for optimizer in optimizers:

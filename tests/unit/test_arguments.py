@@ -49,7 +49,10 @@ def test_every_preset_is_a_valid_configuration() -> None:
     ("arguments", "said"),
     [
         (["--source.format", "word_problems", "--nope", "1"], "unrecognized arguments: --nope"),
-        (["--source.format", "word_problems", "--source.limit", "many"], "source.limit: Input should be a valid integer"),
+        (
+            ["--source.format", "word_problems", "--source.limit", "many"],
+            "source.limit: Input should be a valid integer",
+        ),
         (["--source.format", "word_problems", "--augmentation.fobar", "-1"], "augmentation.fobar"),
         (["--config", "/no/such/file.yaml"], "cannot read the configuration"),
         ([], "source: Field required"),

@@ -6,9 +6,7 @@ from pydantic import ValidationError
 from metamath_ray import config
 from metamath_ray.config import BootstrapConfig, FrozenConfig, ServeEngineConfig, SourceConfig
 
-CONFIGS = [
-    value for value in vars(config).values() if isinstance(value, type) and issubclass(value, FrozenConfig)
-]
+CONFIGS = [value for value in vars(config).values() if isinstance(value, type) and issubclass(value, FrozenConfig)]
 
 
 def bootstrap_config(**settings: Any) -> BootstrapConfig:  # noqa: ANN401
@@ -27,7 +25,9 @@ def test_where_and_how_fast_work_runs_does_not_change_what_it_makes() -> None:
     assert here.content() == there.content()
 
 
-@pytest.mark.parametrize("change", [{"seed": 1}, {"prompt_set": "metamath"}, {"sampling": {"solve": {"temperature": 1}}}])
+@pytest.mark.parametrize(
+    "change", [{"seed": 1}, {"prompt_set": "metamath"}, {"sampling": {"solve": {"temperature": 1}}}]
+)
 def test_what_changes_the_samples_changes_the_content(change: dict[str, Any]) -> None:
     assert bootstrap_config(**change).content() != bootstrap_config().content()
 

@@ -123,10 +123,9 @@ def _lose_fraction(before: Fraction, fraction: Fraction, alternative: bool) -> W
 
 
 def _change_percent(before: Fraction, percent: Fraction, sign: str, alternative: bool) -> Work:
-    if alternative or percent not in PERCENT_AS_DIVISOR:
-        hundredfold = Equation(before, "*", percent)
-        part = (hundredfold, Equation(hundredfold.result, "/", HUNDRED))
-    else:
+    hundredfold = Equation(before, "*", percent)
+    part: tuple[Equation, ...] = (hundredfold, Equation(hundredfold.result, "/", HUNDRED))
+    if percent in PERCENT_AS_DIVISOR and not alternative:
         part = (Equation(before, "/", PERCENT_AS_DIVISOR[percent]),)
     return Work(main=(*part, Equation(before, sign, part[-1].result)))
 

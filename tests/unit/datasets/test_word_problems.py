@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metamath_ray.datasets.word_problems import (
+    Split,
     WordProblem,
     all_equations_hold,
     equations_in,
@@ -118,10 +119,8 @@ def test_a_changed_number_or_a_missing_sentence_is_not_a_wording(index: int) -> 
 
 
 def test_splits_share_no_problem() -> None:
-    keys = {
-        split: {s.content_key for s in generate_structures(split, 150, seed)}
-        for seed, split in enumerate(("train", "validation", "test"))
-    }
+    splits: tuple[Split, ...] = ("train", "validation", "test")
+    keys = {split: {s.content_key for s in generate_structures(split, 150, seed)} for seed, split in enumerate(splits)}
     assert not keys["train"] & keys["validation"]
     assert not keys["train"] & keys["test"]
     assert not keys["validation"] & keys["test"]

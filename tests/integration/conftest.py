@@ -1,0 +1,88 @@
+"""One real cluster for all integration tests: Ray, vLLM with the embedded teacher behind Serve, an OpenAI route."""
+
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+import ray
+from ray import serve
+
+from metamath_ray.config import BootstrapConfig, RayConfig
+from metamath_ray.distributed.cluster import connected
+from metamath_ray.storage import RunDirectory
+from services.llm import build_app
+
+NUM_CPUS = 8
+NUM_PROBLEMS = 10
+APPLICATION = "llm"
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where the cluster is."""
+
+    address: str
+    base_url: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Environment of a command that shall use the cluster."""
+        return {**os.environ, "RAY_ADDRESS": self.address, "COLUMNS": "160"}
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    port = _free_port()
+    with connected(RayConfig(), num_cpus=NUM_CPUS, logs=tmp_path_factory.mktemp("cluster")):
+        serve.start(http_options={"host": "127.0.0.1", "port": port})
+        serve.run(build_app({"model": "embedded:teacher", "max_num_seqs": 64}), name=APPLICATION, route_prefix="/")
+        yield Cluster(address=ray.get_runtime_context().gcs_address, base_url=f"http://127.0.0.1:{port}/v1")
+        serve.shutdown()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def bootstrap_config(run_directory: Path, **changes: object) -> BootstrapConfig:
+    """A small bootstrap of the embedded world over the shared cluster, slow enough to be disturbed."""
+    settings: dict[str, object] = {
+        "run_directory": str(run_directory),
+        "source": {"format": "word_problems", "split": "train", "limit": NUM_PROBLEMS},
+        "sampling": {"rewrite": {"max_tokens": 160}, "solve": {"max_tokens": 256}},
+        "engine": {"kind": "serve", "model": "embedded:teacher", "attach": APPLICATION},
+        "execution": {"rows_in_flight": 16, "batch_size": 8, "flush_seconds": 1, "retry_budget_seconds": 400},
+    }
+    return BootstrapConfig.model_validate({**settings, **changes})
+
+
+def outcomes(run_directory: Path) -> dict[str, dict[str, object]]:
+    """Read all outcomes of a run by id; fails when an id stands twice."""
+    run = RunDirectory(str(run_directory))
+    rows = [row for shard in run.outcome_shards() for row in run.read_shard(shard).to_pylist()]
+    by_id = {row["item_id"]: row for row in rows}
+    assert len(by_id) == len(rows), "an outcome is stored twice"
+    return by_id
+
+
+def planned_ids(run_directory: Path) -> set[str]:
+    """Return the ids of a plan."""
+    batches = RunDirectory(str(run_directory)).plan_batches(["item_id"])
+    return {item_id for batch in batches for item_id in batch.column("item_id").to_pylist()}
+
+
+def processes_titled(*parts: str) -> list[psutil.Process]:
+    """Return this machine's processes whose command line holds all of the parts."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        title = " ".join(process.info["cmdline"] or [])
+        if all(part in title for part in parts):
+            found.append(process)
+    return found
