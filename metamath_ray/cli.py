@@ -113,6 +113,21 @@ def _export(arguments: Sequence[str]) -> None:
     )
 
 
+def _grade(arguments: Sequence[str]) -> None:
+    from metamath_ray.arguments import parse_arguments
+    from metamath_ray.config import GradeCommand
+
+    command = parse_arguments(GradeCommand, arguments, program=f"{PROGRAM} grade")
+    from metamath_ray.grading.batch import grade_file
+
+    counts = grade_file(command.input, command.output, workers=command.workers)
+    print(
+        f"{counts.total:,} lines: {counts.correct:,} correct, {counts.incorrect:,} incorrect, "
+        f"{counts.unscored:,} unscored, {counts.broken:,} broken",
+        file=sys.stderr,
+    )
+
+
 NUM_SHOWN_ROWS = 3
 """Rows that `export` shows."""
 
@@ -122,6 +137,7 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str]] = {
     "bootstrap": (_bootstrap, "run a bootstrap, or resume it"),
     "status": (_status, "say how far a run is"),
     "export": (_export, "write a run's data set: JSON lines, parquet, data card"),
+    "grade": (_grade, "grade a file of answers against references"),
 }
 
 

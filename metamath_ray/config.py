@@ -8,10 +8,9 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_settings import CliPositionalArg
 
 from metamath_ray.errors import ConfigError
-
-EMBEDDED_PREFIX = "embedded:"
 
 
 class FrozenConfig(BaseModel):
@@ -248,6 +247,17 @@ class ExportCommand(FrozenConfig):
     """Folder of the run."""
     export: ExportConfig | None = None
     """What is kept; what the run's own configuration says by default."""
+
+
+class GradeCommand(FrozenConfig):
+    """Grade a file of JSON lines; each gets `verdict`, `extracted` and `reason`."""
+
+    input: CliPositionalArg[str]
+    """Lines with `completion` or `answer`, and `reference_answer`; "-" is the standard input."""
+    output: str = "-"
+    """Where the graded lines go; "-" is the standard output."""
+    workers: int = Field(default=1, ge=1)
+    """Processes that grade."""
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

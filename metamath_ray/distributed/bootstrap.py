@@ -19,7 +19,7 @@ from metamath_ray.distributed.observer import Observer, Silent
 from metamath_ray.distributed.planning import open_run
 from metamath_ray.distributed.preflight import Checked, api_key, check, renderer, sampling_parameters
 from metamath_ray.distributed.serve_engine import ServeEngine
-from metamath_ray.errors import RunFailed
+from metamath_ray.errors import RunFailed, UserError
 from metamath_ray.grading import check_canaries
 from metamath_ray.inference import CompletionEngine, RetryingEngine
 from metamath_ray.inference.openai_compatible import OpenAICompatibleEngine
@@ -172,7 +172,8 @@ def _run_all(
 
 def _stop_if_hopeless(counts: BlockCounts, max_failure_ratio: float, run: RunDirectory) -> None:
     if counts.fatal:
-        raise RunFailed(f"{counts.fatal} [{counts.num_items} items are stored in {run.path('outcomes')}]")
+        kind = UserError if counts.is_users_fault else RunFailed
+        raise kind(f"{counts.fatal} [{counts.num_items} items are stored in {run.path('outcomes')}]")
     judged = counts.num_items >= MIN_ITEMS_TO_JUDGE
     if judged and counts.num_failed > max_failure_ratio * counts.num_items:
         raise RunFailed(

@@ -20,7 +20,7 @@ from ray.exceptions import RayError
 
 from metamath_ray.config import ExecutionConfig
 from metamath_ray.distributed.plan_source import PlanSource
-from metamath_ray.errors import MetamathRayError, RunFailed
+from metamath_ray.errors import AccessDenied, MetamathRayError, RunFailed, UserError
 from metamath_ray.storage import RunDirectory
 from metamath_ray.types import content_id
 
@@ -50,6 +50,7 @@ class BlockCounts:
 
     Attributes:
         fatal: Why the run must end, "" when it may go on.
+        is_users_fault: Whether the user can fix it: a wrong key, a full disk.
     """
 
     num_items: int = 0
@@ -57,6 +58,7 @@ class BlockCounts:
     num_failed: int = 0
     num_tokens: int = 0
     fatal: str = ""
+    is_users_fault: bool = False
 
     def __add__(self, other: "BlockCounts") -> "BlockCounts":
         return BlockCounts(
@@ -65,6 +67,7 @@ class BlockCounts:
             num_failed=self.num_failed + other.num_failed,
             num_tokens=self.num_tokens + other.num_tokens,
             fatal=self.fatal or other.fatal,
+            is_users_fault=self.is_users_fault or other.is_users_fault,
         )
 
 
@@ -78,27 +81,35 @@ class ItemWorker:
 
     async def __call__(self, block: pa.Table) -> pa.Table:
         """Run a block of plan rows; return its `BlockCounts` as a table of one row."""
-        counts = await self._run_block(block.to_pylist())
+        try:
+            counts = await self._run_block(block.to_pylist())
+        except MetamathRayError as error:
+            counts = fatal_counts(error)
         return pa.Table.from_pylist([vars(counts)])
 
     async def _run_block(self, rows: list[dict[str, Any]]) -> BlockCounts:
         shard = content_id(row["item_id"] for row in rows)
         stored = await asyncio.to_thread(self._stored_ids, shard)
         pending = {asyncio.create_task(self._run_row(row)) for row in rows if row["item_id"] not in stored}
-        counts, number = BlockCounts(), len(stored)
+        try:
+            return await self._finish(pending, shard, num_stored=len(stored))
+        finally:
+            for task in pending:
+                task.cancel()
+            await asyncio.gather(*pending, return_exceptions=True)
+
+    async def _finish(self, pending: set[asyncio.Task[dict[str, Any]]], shard: str, *, num_stored: int) -> BlockCounts:
+        """Store outcomes as they come, until all are there or one says that the run must end."""
+        counts, wait_seconds = BlockCounts(), self._job.execution.flush_seconds
         while pending and not counts.fatal:
-            finished, pending = await asyncio.wait(
-                pending, timeout=self._job.execution.flush_seconds, return_when=asyncio.FIRST_EXCEPTION
-            )
+            finished, pending = await asyncio.wait(pending, timeout=wait_seconds, return_when=asyncio.FIRST_EXCEPTION)
             outcomes = [task.result() for task in finished if not task.exception()]
-            fatal = next((describe_fatal(error) for task in finished if (error := task.exception())), "")
             if outcomes:
-                number += len(outcomes)
-                await asyncio.to_thread(self._job.run.write_outcomes, outcomes, f"{shard}-{number:06d}")
-            counts += count_outcomes(outcomes, fatal=fatal)
-        for task in pending:
-            task.cancel()
-        await asyncio.gather(*pending, return_exceptions=True)
+                num_stored += len(outcomes)
+                await asyncio.to_thread(self._job.run.write_outcomes, outcomes, f"{shard}-{num_stored:06d}")
+            counts += count_outcomes(outcomes)
+            for error in filter(None, (task.exception() for task in finished)):
+                counts += fatal_counts(error)
         return counts
 
     def _stored_ids(self, shard: str) -> set[str]:
@@ -114,27 +125,26 @@ class ItemWorker:
             return await self._runner.run(row)
 
 
-def count_outcomes(rows: list[dict[str, Any]], *, fatal: str = "") -> BlockCounts:
+def count_outcomes(rows: list[dict[str, Any]]) -> BlockCounts:
     """Count outcome rows."""
     return BlockCounts(
         num_items=len(rows),
         num_accepted=sum(row["status"] == "accepted" for row in rows),
         num_failed=sum(row["status"] == "failed" for row in rows),
         num_tokens=sum(completion_tokens(row) for row in rows),
-        fatal=fatal,
     )
+
+
+def fatal_counts(error: BaseException) -> BlockCounts:
+    """Say that the run must end, and why."""
+    known = isinstance(error, MetamathRayError)
+    fatal = str(error) if known else f"unexpected {type(error).__name__}: {error}"
+    return BlockCounts(fatal=fatal, is_users_fault=isinstance(error, UserError | AccessDenied))
 
 
 def completion_tokens(row: dict[str, Any]) -> int:
     """Return the tokens that were generated for an outcome row."""
     return sum(row[stage]["num_completion_tokens"] for stage in ("rewrite", "solution") if row[stage])
-
-
-def describe_fatal(error: BaseException) -> str:
-    """Say in one line why a run must end."""
-    if isinstance(error, MetamathRayError):
-        return str(error)
-    return f"unexpected {type(error).__name__}: {error}"
 
 
 def run_items(job: ItemsJob) -> Generator[BlockCounts, None, None]:

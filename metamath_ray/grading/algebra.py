@@ -22,6 +22,8 @@ from metamath_ray.grading.tree import Node, number, symbol, unpack
 _IDLE_MILLISECONDS = 5_000
 _PR_SET_PDEATHSIG = 1
 _MAX_ANSWER_BYTES = 4_096
+_MIN_SHARE = 0.6
+"""Part of its time that a question must have had a processor before it counts as too hard."""
 
 
 def answer(request: dict[str, object]) -> Comparison:
@@ -81,9 +83,14 @@ def answer_in_fork(line: bytes, seconds: float) -> bytes:
         os.kill(child, signal.SIGKILL)
     found = os.read(read_end, _MAX_ANSWER_BYTES) if in_time else b""
     os.close(read_end)
-    os.waitpid(child, 0)
-    reason = "over the memory or processor limit" if in_time else "over the time limit"
-    return found or json.dumps({"verdict": "unknown", "reason": reason}).encode()
+    _, _, usage = os.wait4(child, 0)
+    if found:
+        return found
+    is_starved = not in_time and usage.ru_utime + usage.ru_stime < _MIN_SHARE * seconds
+    reason = "the machine is too busy" if is_starved else "over the time limit"
+    if in_time:
+        reason = "over the memory or processor limit"
+    return json.dumps({"verdict": "unknown", "reason": reason, "transient": is_starved}).encode()
 
 
 def main() -> None:

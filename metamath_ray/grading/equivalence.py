@@ -10,6 +10,7 @@ from metamath_ray.grading.pool import ask_latex
 from metamath_ray.grading.readings import Reading, read
 from metamath_ray.grading.structures import compare_nodes
 from metamath_ray.grading.tree import Node
+from metamath_ray.grading.words import is_negated
 from metamath_ray.types import Verdict
 
 _PLAIN_WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{4,}")
@@ -38,6 +39,11 @@ def explain(a: str, b: str) -> Comparison:
     return known
 
 
+def forget() -> None:
+    """Forget every verdict; the next comparison of each pair is made anew."""
+    _remembered.clear()
+
+
 def _compare(a: str, b: str) -> Comparison:
     start_clock()
     first, second = read(a), read(b)
@@ -48,6 +54,8 @@ def _compare(a: str, b: str) -> Comparison:
     verdicts = []
     for one in first:
         for two in second:
+            if one.is_weak and two.is_weak:
+                continue
             found = compare_readings(one, two)
             if found.is_equal:
                 return EQUAL
@@ -131,7 +139,11 @@ def _compare_texts(a: Reading, b: Reading) -> Comparison:
     first, second = (reading.text if reading.kind == "text" else squeezed(reading.text) for reading in (a, b))
     if first == second:
         return EQUAL
-    if {a.kind, b.kind} == {"text"} and (f" {first} " in f" {second} " or f" {second} " in f" {first} "):
+    if (
+        {a.kind, b.kind} == {"text"}
+        and is_negated(first) == is_negated(second)
+        and (f" {first} " in f" {second} " or f" {second} " in f" {first} ")
+    ):
         return unknown("one text contains the other")
     return DIFFERENT
 

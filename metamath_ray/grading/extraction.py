@@ -36,6 +36,8 @@ _WEAK_MARK = re.compile(
     re.IGNORECASE,
 )
 _AFTER_MARK = re.compile(r"[\s:：=]{0,12}")
+_EMPTY_BOX = re.compile(r"\\(?:boxed|fbox)\s{0,8}\{[\s{}$]{0,8}\}")
+_MAX_MARK_CHARS = 200
 _MAX_MARKS = 32
 _MAX_STATED_CHARS = 4_000
 _MAX_WEAK_CHARS = 8_000
@@ -68,8 +70,16 @@ def find_answers(text: str) -> tuple[str, ...]:
         marked = weak
     if marked:
         return (marked[1],)
-    unmarked = _unmarked(text[-_MAX_WEAK_CHARS:].rstrip())
+    text = _EMPTY_BOX.sub("", text[-_MAX_WEAK_CHARS:]).rstrip()
+    unmarked = None if _breaks_off(text) else _unmarked(text)
     return (unmarked,) if unmarked else ()
+
+
+def _breaks_off(text: str) -> bool:
+    """Whether the text ends with a mark that nothing follows."""
+    end = text[-_MAX_MARK_CHARS:]
+    marks = [mark.end() for pattern in (_STRONG_MARK, _WEAK_MARK) for mark in pattern.finditer(end)]
+    return bool(marks) and not any(map(str.isalnum, end[max(marks) :]))
 
 
 def states_answer(text: str) -> bool:

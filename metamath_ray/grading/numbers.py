@@ -144,14 +144,19 @@ MIN_ROUNDED_PLACES = 2
 MIN_ROUNDED_DIGITS = 2
 """A decimal may stand for an exact value from two places and two digits on: 0.33 for 1/3, but not 0.3."""
 
-_FLOAT_DIGITS = 12
+PRINTED_DIGITS = 12
 """A decimal of so many digits is a machine's printout of an exact value, itself open to rounding."""
+
+NOISE_DIGITS = 15
+"""From so many digits on, the last ones are the noise of machine arithmetic."""
 
 
 def same_number(a: Number, b: Number) -> bool:
     """Whether two numbers are equal, or one is the other rounded: see docs/grading.md, "Rounded decimals"."""
     if a.value == b.value:
         return True
+    if max(a.significant, b.significant) >= NOISE_DIGITS and max(a.places, b.places) > 0:
+        return abs(a.value - b.value) * 10 ** (NOISE_DIGITS - 1) <= max(abs(a.value), abs(b.value))
     return any(_stands_for(rounded, exact) for rounded, exact in ((a, b), (b, a)))
 
 
@@ -159,10 +164,7 @@ def _stands_for(rounded: Number, exact: Number) -> bool:
     """Whether a decimal is the rounding of a value that no decimal of its own length could state."""
     if rounded.places < MIN_ROUNDED_PLACES or rounded.significant < MIN_ROUNDED_DIGITS:
         return False
-    printed = min(rounded.significant, exact.significant or _FLOAT_DIGITS) >= _FLOAT_DIGITS
-    if printed and abs(rounded.value - exact.value) <= abs(exact.value) / 10**_FLOAT_DIGITS:
-        return True
-    if exact.significant >= _FLOAT_DIGITS and exact.places > rounded.places:
+    if exact.significant >= PRINTED_DIGITS and exact.places > rounded.places:
         return rounds_to(exact.value, rounded)
     return exact.places < 0 and not _terminates(exact.value) and rounds_to(exact.value, rounded)
 

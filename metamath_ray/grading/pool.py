@@ -164,7 +164,7 @@ class _Pool:
             answer = worker.ask(request, deadline)
         except _NoAnswer:
             self._discard(worker, replace=True)
-            return unknown("over the time limit")
+            return unknown("the machine is too busy", transient=True)
         except _WorkerGone:
             self._discard(worker, replace=True)
             return unknown("the algebra worker died", transient=True)
@@ -241,7 +241,9 @@ def _comparison(answer: dict[str, object]) -> Comparison:
     verdict = answer.get("verdict")
     if verdict == Verdict.EQUAL:
         return EQUAL
-    return DIFFERENT if verdict == Verdict.DIFFERENT else unknown(str(answer.get("reason", "undecided")))
+    if verdict == Verdict.DIFFERENT:
+        return DIFFERENT
+    return unknown(str(answer.get("reason", "undecided")), transient=bool(answer.get("transient")))
 
 
 def ask_algebra(question: str, a: Node, b: Node) -> Comparison:

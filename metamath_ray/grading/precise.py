@@ -18,6 +18,7 @@ PRECISE = Arithmetic(
 _SHARP = mpmath.mpf(10) ** -50
 _POINTS = range(16)
 _MIN_AGREEING = 3
+_ENOUGH_AGREEING = 7
 
 
 def _is_sharp(ball: Ball) -> bool:
@@ -41,6 +42,8 @@ def compare_precisely(a: Node, b: Node) -> Comparison:
             return unknown("too close to tell")
         else:
             agreeing.append(is_real)
+        if sum(agreeing) >= _ENOUGH_AGREEING:
+            return EQUAL
     if constant:
         return EQUAL if agreeing else unknown("no value")
     if sum(agreeing) >= _MIN_AGREEING or len(agreeing) == len(_POINTS):

@@ -58,8 +58,8 @@ def _rounds(exact: Node, rounded: Number) -> bool:
     ball = ball_at(exact, 0)
     if ball is None or not ball.is_real:
         return False
-    error = abs(ball.value.real - float(rounded.value))
-    return bool(error <= max(0.5 * 10.0**-rounded.places, 4e-15 * abs(ball.value.real)))
+    value = Fraction(ball.value.real)
+    return bool(abs(value - rounded.value) <= max(Fraction(1, 2 * 10**rounded.places), abs(value) * _MACHINE_DIGITS))
 
 
 def _by_residues(a: Node, b: Node) -> Comparison | None:
@@ -103,3 +103,4 @@ def sign_of_factor(a: Node, b: Node) -> int:
 
 
 _ZERO = Ball(0j, 0.0)
+_MACHINE_DIGITS = Fraction(4, 10**15)

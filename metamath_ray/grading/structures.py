@@ -175,10 +175,10 @@ def _compare_matrices(a: Node, b: Node) -> Comparison:
     first, second = fold_matrices(a), fold_matrices(b)
     if first is None or second is None:
         return unknown("matrix expression")
+    if "matrix" not in (first.head, second.head):
+        return compare_scalars(first, second)
     if first.head != second.head:
         return DIFFERENT
-    if first.head != "matrix":
-        return compare_scalars(first, second)
     if [len(row.args) for row in first.args] != [len(row.args) for row in second.args]:
         return DIFFERENT
     cells_a = [cell for row in first.args for cell in row.args]

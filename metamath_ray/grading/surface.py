@@ -98,7 +98,7 @@ def unwrap(text: str) -> str:
                 break
         if text == before:
             break
-    return text.strip("*") if text.startswith("**") or text.endswith("**") else text
+    return text.strip("* ") if text.startswith("**") or text.endswith("**") else text
 
 
 def _strip_end(text: str) -> str:

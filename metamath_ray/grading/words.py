@@ -3,7 +3,7 @@
 import re
 from fractions import Fraction
 
-from metamath_ray.grading.numbers import Number
+from metamath_ray.grading.numbers import Number, read_number
 
 _SMALL = {
     word: value
@@ -55,11 +55,16 @@ _MAX_WORDS = 16
 _WRAPPER = re.compile(
     r"\\(?:text|textbf|textit|textrm|textnormal|texttt|textsc|mbox|hbox|mathrm|mathbf|operatorname|emph)\s?\{([^{}]*)\}"
 )
+_SCALED = re.compile(r"([-+]?[\d.,]+)\s(thousand|million|billion|trillion)(?:\s[a-zA-Z]+)?$", re.IGNORECASE)
 _FILLER = re.compile(r"\b(?:the|a|an)\b")
 
 
 def read_words(text: str) -> Number | None:
     """Read "twenty-five", "three quarters", "two and a half", "a hundred thousand"; a unit word may follow."""
+    scaled = _SCALED.match(text)
+    if scaled:
+        number = read_number(scaled[1])
+        return None if number is None else Number(number.value * _LARGE[scaled[2].lower()])
     words = re.findall(r"[a-z]+", _WRAPPER.sub(r"\1", text).lower())
     if not words or len(words) > _MAX_WORDS or re.search(r"[\d\\^=+*/]", _WRAPPER.sub(r"\1", text)):
         return None
@@ -101,6 +106,11 @@ def _part(words: list[str], count: int) -> Fraction | None:
         return None
     name = {"halves": "half"}.get(names[0], names[0].removesuffix("s"))
     return Fraction(count, _PARTS[name]) if name in _PARTS else None
+
+
+def is_negated(text: str) -> bool:
+    """Whether a plain text denies something."""
+    return not {"not", "no", "non", "never", "neither"}.isdisjoint(re.findall(r"[a-z]+", text))
 
 
 def plain_words(text: str) -> str:

@@ -29,9 +29,7 @@ def test_a_malformed_line_is_named_and_nothing_is_written(tmp_path: Path, capsys
     assert [path.name for path in tmp_path.iterdir()] == ["seeds.jsonl"]
 
 
-def test_malformed_lines_are_skipped_and_listed_on_request(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_malformed_lines_are_skipped_and_listed_on_request(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     records = source(tmp_path / "seeds.jsonl", json.dumps(GOOD), "{")
     run = str(tmp_path / "run")
     assert main(["plan", *records, "--source.skip-invalid", "--run-directory", run, "--sample-items", "0"]) == 0

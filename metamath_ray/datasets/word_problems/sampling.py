@@ -10,11 +10,11 @@ from metamath_ray.datasets.word_problems.operations import PERCENT_AS_DIVISOR, N
 from metamath_ray.datasets.word_problems.structure import Cast, Fact, WordProblem
 from metamath_ray.datasets.word_problems.wordings import TABLES, words
 
-STEP_WEIGHTS = {2: 42, 3: 27, 4: 14, 5: 8, 6: 5, 7: 2, 8: 2}
+STEP_WEIGHTS = {2: 46, 3: 28, 4: 13, 5: 6, 6: 4, 7: 2, 8: 1}
 """How often a problem has so many steps, in percent."""
 
 START_STATES = {"count": 40, "money": 25, "made": 13, "miles": 12, "age": 10}
-SCALES = {"small": 60, "medium": 33, "large": 7}
+SCALES = {"small": 70, "medium": 25, "large": 5}
 NUM_ASIDES = {0: 62, 1: 30, 2: 8}
 KIND_WEIGHTS = {"add": 2.0, "sub": 2.0, "add_product": 2.0, "sub_product": 2.0}
 """Kinds that are drawn more often than the rest (1)."""

@@ -67,7 +67,7 @@ def templates_of(fact: Fact) -> list[str]:
 
 
 def write_question(problem: WordProblem, wording_seed: int, masked: NumberPlace | None = None) -> Question:
-    """Writes a problem in the wording that the seed selects.
+    """Writes a problem in the wording that the seed selects; the order of its sentences is the problem's own.
 
     Args:
         problem: what to say.
@@ -79,8 +79,11 @@ def write_question(problem: WordProblem, wording_seed: int, masked: NumberPlace 
         _sentence(problem, index, rng, masked.number if masked and masked.fact == index else None)
         for index in range(len(problem.facts))
     ]
+    order = random.Random(f"order:{problem.content_key}")
     for aside in problem.asides:
-        body.insert(rng.randint(1, len(body)), _fill(rng.choice(templates_of(aside)), aside, problem.cast, aside.name))
+        body.insert(
+            order.randint(1, len(body)), _fill(rng.choice(templates_of(aside)), aside, problem.cast, aside.name)
+        )
     ask, statement = rng.choice(TABLES[problem.state]["ask"])
     return Question(body=tuple(body), ask=_fill_ask(ask, problem), statement=_fill_ask(statement, problem))
 

@@ -1,4 +1,7 @@
 import asyncio
+import os
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +10,7 @@ import pytest
 from metamath_ray.config import ExecutionConfig
 from metamath_ray.distributed.items import ItemsJob, ItemWorker
 from metamath_ray.distributed.plan_source import PlanSource
-from metamath_ray.errors import RunFailed
+from metamath_ray.errors import AccessDenied, MetamathRayError, RunFailed
 from metamath_ray.storage import RunDirectory, item_from_row, item_to_row, outcome_to_row
 from tests.records import make_item, make_outcome
 
@@ -20,6 +23,7 @@ class Runner:
     def __init__(self, *, fatal_at: int | None = None, slow_at: int | None = None) -> None:
         self.fatal_at = fatal_at
         self.slow_at = slow_at
+        self.error: MetamathRayError = RunFailed("the engine gave no answer")
         self.num_open = 0
         self.most_open = 0
         self.ran: list[int] = []
@@ -31,7 +35,7 @@ class Runner:
         try:
             await asyncio.sleep(30.0 if number == self.slow_at else 0.01)
             if number == self.fatal_at:
-                raise RunFailed("the engine gave no answer")
+                raise self.error
         finally:
             self.num_open -= 1
         self.ran.append(number)
@@ -84,10 +88,46 @@ async def test_a_block_that_is_run_again_does_only_what_is_left(run: RunDirector
     assert not {make_item(number).item_id for number in again.ran} & stored
 
 
+async def test_a_wrong_key_is_the_users_to_fix(run: RunDirectory) -> None:
+    runner = Runner(fatal_at=3)
+    runner.error = AccessDenied("the key is refused")
+    counts = (await worker(run, runner)(run.read_plan_rows(range(NUM_ITEMS)))).to_pylist()[0]
+    assert (counts["fatal"], counts["is_users_fault"]) == ("the key is refused", True)
+
+
 async def test_a_fatal_row_ends_the_block_and_keeps_what_is_done(run: RunDirectory) -> None:
     counts = (await worker(run, Runner(fatal_at=3, slow_at=8))(run.read_plan_rows(range(NUM_ITEMS)))).to_pylist()[0]
     assert counts["fatal"] == "the engine gave no answer"
     assert counts["num_items"] == len(run.finished_ids())
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    disk = tmp_path / "small"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small disk to fill it takes root")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+async def test_a_full_disk_ends_the_run_with_what_to_do_and_loses_nothing(small_disk: Path) -> None:
+    run = RunDirectory(str(small_disk))
+    run.write_plan(item_to_row(make_item(number), number) for number in range(NUM_ITEMS))
+    (small_disk / "ballast").write_bytes(b"x" * free_bytes(small_disk))
+    counts = (await worker(run, Runner())(run.read_plan_rows(range(NUM_ITEMS)))).to_pylist()[0]
+    assert "No space left on device" in counts["fatal"]
+    assert "then resume" in counts["fatal"]
+    assert counts["is_users_fault"]
+    (small_disk / "ballast").unlink()
+    await worker(run, Runner())(run.read_plan_rows(range(NUM_ITEMS)))
+    assert len(run.finished_ids()) == NUM_ITEMS
+
+
+def free_bytes(folder: Path) -> int:
+    space = os.statvfs(folder)
+    return space.f_bavail * space.f_frsize
 
 
 def test_read_tasks_cover_what_is_unfinished_and_nothing_else(run: RunDirectory) -> None:

@@ -1,0 +1,31 @@
+import importlib
+
+import pytest
+
+PUBLIC = {
+    "metamath_ray.augmentation": {
+        "PlanSummary", "apply_mask", "find_masks", "fingerprint", "plan_items", "run_item", "split_last_question",
+    },
+    "metamath_ray.datasets": {
+        "Contamination", "ContaminationKind", "Decontaminator", "ProblemReading", "ProblemSource", "SourceFormat",
+        "read_problems",
+    },
+    "metamath_ray.export": {
+        "AugmentationCounts", "ExportSummary", "MetaMathQARow", "Rejected", "Selected", "read_rows", "row_of",
+        "row_type", "select_rows", "solved_problem_ids", "write_export",
+    },
+    "metamath_ray.grading": {
+        "Grade", "GradeVerdict", "Verdict", "check_canaries", "compare", "extract_answer", "grade",
+    },
+    "metamath_ray.inference": {"CompletionEngine", "CompletionRequest", "RetryingEngine"},
+    "metamath_ray.prompts": {
+        "Demonstration", "PromptFormat", "PromptSet", "Renderer", "Task", "TaskPrompt", "Tokenizer",
+        "load_prompt_set", "load_tokenizer",
+    },
+    "metamath_ray.reranking": {"cluster_answers"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_public_names_change_only_on_purpose(module: str) -> None:
+    assert set(importlib.import_module(module).__all__) == PUBLIC[module]
