@@ -4,7 +4,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -19,8 +19,9 @@ from rich.text import Text
 from metamath_ray.distributed.items import BlockCounts
 from metamath_ray.distributed.trial import Estimate, PreviewRow
 from metamath_ray.export import ExportSummary, MetaMathQARow
-from metamath_ray.storage import RunSummary
-from metamath_ray.types import Augmentation
+from metamath_ray.export.metamathqa import AUGMENTATION_TAGS
+from metamath_ray.storage import KindSummary, RunSummary
+from metamath_ray.types import Augmentation, RejectionReason
 
 PLAIN_LINE_EVERY_SECONDS = 10.0
 DASH = "–"
@@ -120,51 +121,63 @@ class TerminalObserver:
 
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="left" if number == 0 or column == "why not" else "right")
+    for number, column in enumerate(("", *columns)):
+        table.add_column(column, justify="right" if number else "left", no_wrap=True)
     return table
+
+
+def _kinds_table(title: str, kinds: Iterable[Augmentation]) -> Table:
+    return _table(title, *(AUGMENTATION_TAGS[kind] for kind in kinds), "all")
 
 
 def run_table(summary: RunSummary, *, seconds: float | None) -> Table:
-    """Tabulate a run by augmentation."""
-    table = _table(
-        "Bootstrap", "", "planned", "finished", "accepted", "rejected", "failed", "tokens", "tok/s", "why not"
-    )
-    for kind, counts in summary.by_augmentation.items():
-        if not counts.num_planned:
-            continue
-        share = f" ({counts.num_accepted / counts.num_finished:.0%})" if counts.num_finished else ""
-        table.add_row(
-            kind.value,
-            f"{counts.num_planned:,}",
-            f"{counts.num_finished:,}",
-            f"{counts.num_accepted:,}{share}",
-            f"{counts.num_rejected:,}",
-            f"{counts.num_failed:,}",
-            f"{counts.num_tokens:,}",
-            f"{counts.num_tokens / seconds:,.0f}" if seconds else DASH,
-            ", ".join(f"{reason} {count:,}" for reason, count in counts.reasons.most_common()),
-        )
+    """Tabulate a run: a column an augmentation.
+
+    Args:
+        seconds: How long the run has worked, start-up left out; None when it has not.
+    """
+    kinds = {kind: counts for kind, counts in summary.by_augmentation.items() if counts.num_planned}
+    columns = [*kinds.values(), sum(kinds.values(), KindSummary())]
+    table = _kinds_table("Bootstrap", kinds)
+    table.add_row("planned", *(f"{counts.num_planned:,}" for counts in columns))
+    table.add_row("finished", *(f"{counts.num_finished:,}" for counts in columns))
+    table.add_row("accepted", *(_share(counts.num_accepted, counts.num_finished) for counts in columns))
+    for reason in columns[-1].reasons:
+        table.add_row(f"  {reason}", *(f"{counts.reasons[reason]:,}" for counts in columns), style="dim")
+    table.add_row("failed", *(f"{counts.num_failed:,}" for counts in columns))
+    table.add_row("tokens", *(f"{counts.num_tokens:,}" for counts in columns))
+    if seconds:
+        table.add_row("tokens/s", *(f"{counts.num_tokens / seconds:,.0f}" for counts in columns))
     return table
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part:,} ({part / whole:.0%})" if whole else DASH
 
 
 def export_table(summary: ExportSummary) -> Table:
-    """Tabulate an export by augmentation."""
-    table = _table("Data set", "", "accepted", "rows", "duplicates", "tokens a solution", "why not")
-    for kind, counts in summary.by_augmentation.items():
-        left_out = {reason: count for reason, count in counts.rejected.items() if reason in _EXPORT_REASONS}
-        table.add_row(
-            kind.value,
-            f"{counts.num_accepted:,}",
-            f"{counts.num_exported:,}",
-            f"{counts.duplicate_rate:.1%}",
-            f"{counts.mean_tokens:.0f}",
-            ", ".join(f"{reason} {count:,}" for reason, count in left_out.items()),
-        )
+    """Tabulate an export: a column an augmentation."""
+    kinds = {kind: counts for kind, counts in summary.by_augmentation.items() if counts.num_items}
+    table = _kinds_table("Data set", kinds)
+    left_out = sorted({reason for counts in kinds.values() for reason in counts.rejected} & set(_EXPORT_REASONS))
+    for name, numbers in (
+        ("accepted", [counts.num_accepted for counts in kinds.values()]),
+        *((f"  {reason}", [counts.rejected[reason] for counts in kinds.values()]) for reason in left_out),
+        ("rows", [counts.num_exported for counts in kinds.values()]),
+    ):
+        table.add_row(name, *(f"{number:,}" for number in [*numbers, sum(numbers)]))
+    table.add_row("duplicate rate", *(f"{counts.duplicate_rate:.1%}" for counts in kinds.values()), "")
+    table.add_row("tokens a solution", *(f"{counts.mean_tokens:.0f}" for counts in kinds.values()), "")
     return table
 
 
-_EXPORT_REASONS = ("duplicate", "over_cap", "contaminated", "backward_check", "held_out")
+_EXPORT_REASONS = (
+    RejectionReason.DUPLICATE,
+    RejectionReason.OVER_CAP,
+    RejectionReason.CONTAMINATED,
+    RejectionReason.BACKWARD_CHECK,
+    RejectionReason.HELD_OUT,
+)
 
 
 def row_panel(row: MetaMathQARow) -> Panel:
@@ -177,7 +190,7 @@ def row_panel(row: MetaMathQARow) -> Panel:
 
 def estimate_table(estimate: Estimate) -> Table:
     """Tabulate what a run will take."""
-    table = _table("Plan", "", "items", "sampled", "requests", "prompt tokens", "completion tokens")
+    table = _table("Plan", "items", "sampled", "requests", "prompt tokens", "completion tokens")
     for kind, counts in estimate.by_augmentation.items():
         measured = (counts.num_requests, counts.num_prompt_tokens, counts.num_completion_tokens)
         table.add_row(

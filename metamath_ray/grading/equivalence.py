@@ -7,7 +7,7 @@ from metamath_ray.grading.limits import CACHE_SIZE, MAX_CACHED_CHARS
 from metamath_ray.grading.numbers import same_number
 from metamath_ray.grading.outcome import DIFFERENT, EQUAL, Comparison, decided, unknown
 from metamath_ray.grading.pool import ask_latex
-from metamath_ray.grading.readings import Reading, read
+from metamath_ray.grading.readings import Reading, as_lists, read
 from metamath_ray.grading.structures import compare_nodes
 from metamath_ray.grading.tree import Node
 from metamath_ray.grading.words import is_negated
@@ -51,6 +51,9 @@ def _compare(a: str, b: str) -> Comparison:
         return unknown("empty")
     if first[0].kind == second[0].kind == "time":
         return compare_readings(first[0], second[0])
+    pairs_a, pairs_b = as_lists(first), as_lists(second)
+    if (pairs_a or second[0].kind != "number") and (pairs_b or first[0].kind != "number"):
+        first, second = first + pairs_a, second + pairs_b
     verdicts = []
     for one in first:
         for two in second:

@@ -26,6 +26,7 @@ class Number:
 
 
 _PLAIN = re.compile(r"[-+]?\d+\Z")
+_PLAIN_DECIMAL = re.compile(r"-?\d+\.\d+\Z")
 _GROUPED = (
     re.compile(r"[1-9]\d{0,2}(?:,\d{3})+(?P<point>\.\d*)?\Z"),
     re.compile(r"\d{1,3}(?: \d{3})+(?P<point>[.,]\d+)?\Z"),
@@ -51,14 +52,18 @@ def read_number(text: str) -> Number | None:
     text = text.strip()
     if _PLAIN.match(text):
         return Number(Fraction(int(text))) if len(text) <= MAX_DIGITS else None
+    if _PLAIN_DECIMAL.match(text):
+        return _decimal(text) if text[0] != "-" else _negative(_decimal(text[1:]))
     if not text or len(text) > 2 * MAX_DIGITS:
         return None
     if text[0] in "+-":
         number = read_number(text[1:]) if text[1:2] not in ("+", "-") else None
-        if number is None or text[0] == "+":
-            return number
-        return Number(-number.value, number.places, number.significant)
+        return number if text[0] == "+" else _negative(number)
     return _read_unsigned(text)
+
+
+def _negative(number: Number | None) -> Number | None:
+    return None if number is None else Number(-number.value, number.places, number.significant)
 
 
 def _read_unsigned(text: str) -> Number | None:  # noqa: PLR0911

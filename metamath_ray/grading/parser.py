@@ -18,6 +18,7 @@ from metamath_ray.grading.tree import Node, number, symbol
 _RELATIONS = ("=", "<", ">", "<=", ">=", "!=", "~", "==", "in")
 _CLOSING = (")", "]", "}", "}set", ")>", "&", "rfloor", "rceil", "choose")
 _OPENING = {"(": ")", "[": "]", "{set": "}set", "<(": ")>"}
+_DEGREE = symbol("degree sign")
 _APPLIED = frozenset("fghFGH")
 _MATRICES = frozenset(("matrix", "pmatrix", "bmatrix", "Bmatrix", "vmatrix", "Vmatrix", "smallmatrix", "array"))
 
@@ -172,17 +173,17 @@ class _Parser(Cursor):
     def _power(self) -> Node:
         base = self._postfix(self._atom())
         if self.take("^"):
-            if self.take("deg"):
-                return Node("degree", (base,))
-            return self._postfix(Node("pow", (base, self._exponent())))
+            exponent = self._exponent()
+            node = Node("degree", (base,)) if exponent == _DEGREE else Node("pow", (base, exponent))
+            return self._postfix(node)
         return base
 
     def _exponent(self) -> Node:
         if self.at("-", "+"):
             return signed(self.next().text, self._exponent())
+        if self.take("deg"):
+            return _DEGREE
         node = self._argument()
-        if node == symbol("deg"):
-            raise ParseFailure("degree")
         return Node("pow", (node, self._exponent())) if self.take("^") else node
 
     def _postfix(self, node: Node) -> Node:
@@ -205,7 +206,7 @@ class _Parser(Cursor):
             if self.at("deg"):
                 self.next()
                 self.expect("}")
-                return symbol("deg")
+                return _DEGREE
             return self._closed("}")
         token = self.peek()
         if one_digit and token.kind == "number" and len(token.text) > 1 and token.text.isdecimal():

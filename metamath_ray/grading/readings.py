@@ -54,6 +54,8 @@ _ONLY_TEXT = re.compile(
     r"\\(?:text|textbf|textit|textrm|textnormal|mbox|hbox|texttt|textsc)\s?\{(?P<words>[^{}]*)\}\s?\.?$"
 )
 _GROUPED_INSIDE = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
+_NUMBERS_AND_COMMAS = re.compile(r"-?\d+(?:\.\d+)?(?:,-?\d+(?:\.\d+)?)+\Z")
+_PLAIN_NUMBER = re.compile(r"-?\d+(?:\.\d+)?\Z")
 _SHORT_TEXTS = frozenset(
     ["yes", "no", "odd", "all", "one", "two", "six", "ten", "red", "mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 )
@@ -81,12 +83,12 @@ def forget_readings() -> None:
 
 def _read(raw: str) -> tuple[Reading, ...]:
     """Read an answer of bounded length."""
-    text = clean(raw)
+    text = raw if _PLAIN_NUMBER.match(raw) else clean(raw)
     if not text:
         return ()
     value = read_number(text)
     if value is not None:
-        return (Reading("number", text, value, number_node(value)), *_as_list(text))
+        return (Reading("number", text, value, number_node(value)),)
     if states_answer(raw) and not _CHOICE.match(text):
         return ((*_statement(raw), _as_text(text)))[:MAX_READINGS]
     return tuple(_readings(text)[:MAX_READINGS])
@@ -134,7 +136,7 @@ def _mathematical(text: str) -> list[Reading]:
     found = [] if whole is None else [whole]
     if value is not None and value.kind == "number":
         found.append(replace(value, is_weak=True))
-    return [*found, *_as_list(text)] or [Reading("opaque", text)]
+    return found or [Reading("opaque", text)]
 
 
 def _is_unit(dropped: str, unit: Unit) -> bool:
@@ -166,14 +168,12 @@ def _in_brackets(text: str) -> bool:
     return any(bracket in text for bracket in "([{")
 
 
-def _as_list(text: str) -> list[Reading]:
-    """Read "1,234" as two numbers, after its reading as one."""
-    if "," not in text or not re.fullmatch(r"[-+]?[\d.]+(?:,[-+]?[\d.]+)+", text):
-        return []
-    try:
-        return [Reading("tree", text, None, parse(text.replace(",", ", ")))]
-    except (ParseFailure, ValueError):
-        return []
+def as_lists(readings: tuple[Reading, ...]) -> tuple[Reading, ...]:
+    """Read "1,234" as two numbers: asked for only beside another answer that is no plain number."""
+    texts = [reading.text for reading in readings if reading.kind == "number" and "," in reading.text]
+    return tuple(
+        Reading("tree", text, None, parse(text.replace(",", ", "))) for text in texts if _NUMBERS_AND_COMMAS.match(text)
+    )
 
 
 def _time(match: re.Match[str]) -> Reading:

@@ -1,7 +1,7 @@
 """What a run came to so far, from its files alone: works on a running run and on a dead one."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from metamath_ray.storage.plan_index import NOT_PLANNED, PlanIndex
@@ -27,6 +27,11 @@ class KindSummary:
     num_prompt_tokens: int = 0
     num_tokens: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
+
+    def __add__(self, other: "KindSummary") -> "KindSummary":
+        return KindSummary(
+            **{field.name: getattr(self, field.name) + getattr(other, field.name) for field in fields(self)}
+        )
 
     def add(self, row: dict[str, Any]) -> None:
         """Count one outcome row."""
