@@ -78,7 +78,7 @@ class StageRun:
         """Measures on the validation split, logs a line and replaces the checkpoint."""
         sampler = Sampler(self.model, self.tokenizer)
         measured = evaluate_solving(sampler, "validation", 96, seed=0)
-        if self.stage == "teacher":
+        if "rephrase" in self.config.stages[self.stage].mixture:
             measured["backward"] = evaluate_backward(sampler, "validation", 48, seed=0)
             measured["rewriting"] = evaluate_rewriting(sampler, "validation", 48, seed=0)
         print(json.dumps({"stage": self.stage, "step": step, **figures, **measured}), flush=True)

@@ -5,9 +5,14 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from metamath_ray.errors import RunFailed
+from metamath_ray.errors import RunDirectoryError, RunFailed
 from metamath_ray.exits import PROGRAM, fail, run_guarded
+
+if TYPE_CHECKING:
+    from metamath_ray.config import ExportConfig
+    from metamath_ray.storage import RunDirectory
 
 
 def _plan(arguments: Sequence[str]) -> None:
@@ -61,7 +66,7 @@ def _bootstrap(arguments: Sequence[str]) -> None:
 
     try:
         with quiet(command.run_directory) as console, TerminalObserver(console) as observer:
-            bootstrap(command, fork=command.fork, observer=observer)
+            bootstrap(command, fork=command.fork, retry_failed=command.retry_failed, observer=observer)
     except RunFailed as error:
         raise RunFailed(f"{error}; logs: {command.run_directory}/logs") from error
     _show_run(command.run_directory)
@@ -82,7 +87,9 @@ def _show_run(run_directory: str) -> None:
 
     console, run = Console(highlight=False), RunDirectory(run_directory)
     manifest, summary = run.read_manifest(), summarize(run)
-    console.print(run_table(summary, seconds=manifest.stages.get("bootstrap", {}).get("seconds")))
+    stage = manifest.stages.get("bootstrap", {})
+    seconds_a_token = stage["seconds"] / stage["num_tokens"] if stage.get("num_tokens") else None
+    console.print(run_table(summary, seconds_a_token=seconds_a_token))
     state = "running" if run.is_locked() else "complete" if summary.num_finished == summary.num_planned else "stopped"
     console.print(
         f"{state}: {summary.num_finished:,} of {summary.num_planned:,} items; outcomes: {run_directory}/outcomes"
@@ -91,7 +98,7 @@ def _show_run(run_directory: str) -> None:
 
 def _export(arguments: Sequence[str]) -> None:
     from metamath_ray.arguments import parse_arguments
-    from metamath_ray.config import BootstrapConfig, ExportCommand
+    from metamath_ray.config import ExportCommand
 
     command = parse_arguments(ExportCommand, arguments, program=f"{PROGRAM} export")
     from rich.console import Console
@@ -102,15 +109,26 @@ def _export(arguments: Sequence[str]) -> None:
     from metamath_ray.terminal import export_table, row_panel
 
     console, run = Console(highlight=False), RunDirectory(command.run_directory)
-    stored = BootstrapConfig.model_validate(run.read_manifest().configuration)
-    summary = export_run(run, command.export or stored.export)
+    summary = export_run(run, _export_config(run, command.export))
     console.print(export_table(summary))
-    rows = read_rows(Path(command.run_directory, "dataset", "metamathqa.jsonl"))
+    rows = read_rows(Path(command.run_directory, "dataset", "metamathqa.jsonl")) if summary.num_exported else iter(())
     for row in islice(rows, NUM_SHOWN_ROWS):
         console.print(row_panel(row))
     console.print(
         f"{summary.num_exported:,} rows of {summary.num_problems:,} problems: {command.run_directory}/dataset"
     )
+
+
+def _export_config(run: "RunDirectory", given: "ExportConfig | None") -> "ExportConfig":
+    """Return what the run's own configuration says, under what the command line says."""
+    from metamath_ray.config import ExportConfig
+
+    try:
+        stored = ExportConfig.model_validate(run.read_manifest().configuration["export"])
+    except (KeyError, ValueError) as error:
+        raise RunDirectoryError(f"{run.path('manifest.json')}: no readable configuration of an export") from error
+    changes = given.model_dump(include=given.model_fields_set) if given else {}
+    return ExportConfig.model_validate({**stored.model_dump(), **changes})
 
 
 def _grade(arguments: Sequence[str]) -> None:

@@ -5,9 +5,10 @@ A field's docstring is its `--help` text. Values come from a YAML file (`--confi
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import CliPositionalArg
 
 from metamath_ray.errors import ConfigError
@@ -103,12 +104,24 @@ class ServeEngineConfig(FrozenConfig):
     """Sequences that one replica decodes at once."""
     kv_cache_gib: int = Field(default=1, ge=1)
     """Memory for the key-value cache on CPU, in GiB."""
-    request_timeout_seconds: float = Field(default=600, gt=0)
+    request_timeout_seconds: float = Field(default=300, gt=0)
     """Longest wait for one completion, queue included, before it is asked for again."""
     start_deadline_seconds: float = Field(default=1800, gt=0)
     """A replica that is not ready by then ends the run, with the tail of its log."""
     engine_kwargs: dict[str, Any] = Field(default_factory=dict)
     """Further arguments of vLLM's engine, passed through."""
+
+    @model_validator(mode="after")
+    def _no_secrets(self) -> "ServeEngineConfig":
+        secrets = [name for name in self.engine_kwargs if name.endswith(("token", "key", "secret", "password"))]
+        if secrets:
+            raise ValueError(f"engine_kwargs.{secrets[0]} would be written down; use the environment (HF_TOKEN)")
+        return self
+
+    @property
+    def num_gpus(self) -> int:
+        """GPUs that the deployment needs."""
+        return 0 if self.accelerator_type is None else self.num_replicas * self.tensor_parallel_size
 
 
 class OpenAIEngineConfig(FrozenConfig):
@@ -124,8 +137,28 @@ class OpenAIEngineConfig(FrozenConfig):
     """Environment variable that holds the key; the key itself is written nowhere."""
     tokenizer: str | None = None
     """Tokenizer folder or name to send token ids; None sends chat messages."""
-    timeout_seconds: float = Field(default=600, gt=0)
+    timeout_seconds: float = Field(default=300, gt=0)
     """Longest wait for one completion."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _plain_url(cls, url: str) -> str:
+        address = urlsplit(url)
+        if address.scheme not in ("http", "https") or not address.hostname:
+            raise ValueError(f"{url!r} is no address; it begins with http:// or https://")
+        if address.username or address.password:
+            raise ValueError("the address holds credentials, which would be written down; use api_key_env")
+        return url
+
+    @property
+    def request_timeout_seconds(self) -> float:
+        """Longest wait for one completion."""
+        return self.timeout_seconds
+
+    @property
+    def num_gpus(self) -> int:
+        """None of ours."""
+        return 0
 
 
 EngineConfig = Annotated[ServeEngineConfig | OpenAIEngineConfig, Field(discriminator="kind")]
@@ -142,10 +175,10 @@ class ExecutionConfig(FrozenConfig):
     """Items that an actor takes, and stores, together."""
     flush_seconds: float = Field(default=15.0, gt=0)
     """A finished item is on disk at most this much later."""
-    retry_budget_seconds: float = Field(default=600.0, ge=0)
-    """How long one request is tried again while the engine is away."""
+    retry_budget_seconds: float = Field(default=900.0, gt=0)
+    """The run ends when the engine has answered nothing for so long; longer than the wait for one completion."""
     max_failure_ratio: float = Field(default=0.05, ge=0, le=1)
-    """Failed items in all finished ones, above which the run ends (looked at from 50 items on)."""
+    """Failed items in all that this start finished, above which it ends; looked at from 50 items on, and at the end."""
 
 
 class ExportConfig(FrozenConfig):
@@ -203,6 +236,15 @@ class BootstrapConfig(FrozenConfig):
             raise ValueError("augmentation: every kind is 0, so there is nothing to do")
         return self
 
+    @model_validator(mode="after")
+    def _patience_for_more_than_one_try(self) -> "BootstrapConfig":
+        if self.execution.retry_budget_seconds <= self.engine.request_timeout_seconds:
+            raise ValueError(
+                f"execution.retry_budget_seconds ({self.execution.retry_budget_seconds:.0f}) must exceed the wait for "
+                f"one completion ({self.engine.request_timeout_seconds:.0f}), or nothing is ever tried twice"
+            )
+        return self
+
     def content(self) -> dict[str, Any]:
         """Return what decides the outcomes: two runs with equal content may share a folder.
 
@@ -215,6 +257,8 @@ class BootstrapConfig(FrozenConfig):
 class BootstrapCommand(BootstrapConfig):
     """Problems → plan → bootstrap: runs, or resumes what was interrupted."""
 
+    retry_failed: bool = False
+    """Also run the items again that failed before; a new outcome takes the failed one's place."""
     fork: bool = False
     """Plan anew over a run of another configuration; items that both plans hold stay done."""
 

@@ -130,11 +130,11 @@ def _kinds_table(title: str, kinds: Iterable[Augmentation]) -> Table:
     return _table(title, *(AUGMENTATION_TAGS[kind] for kind in kinds), "all")
 
 
-def run_table(summary: RunSummary, *, seconds: float | None) -> Table:
+def run_table(summary: RunSummary, *, seconds_a_token: float | None) -> Table:
     """Tabulate a run: a column an augmentation.
 
     Args:
-        seconds: How long the run has worked, start-up left out; None when it has not.
+        seconds_a_token: What a completion token took the whole run, start-up left out; None before it ran.
     """
     kinds = {kind: counts for kind, counts in summary.by_augmentation.items() if counts.num_planned}
     columns = [*kinds.values(), sum(kinds.values(), KindSummary())]
@@ -146,7 +146,8 @@ def run_table(summary: RunSummary, *, seconds: float | None) -> Table:
         table.add_row(f"  {reason}", *(f"{counts.reasons[reason]:,}" for counts in columns), style="dim")
     table.add_row("failed", *(f"{counts.num_failed:,}" for counts in columns))
     table.add_row("tokens", *(f"{counts.num_tokens:,}" for counts in columns))
-    if seconds:
+    if seconds_a_token:
+        seconds = max(columns[-1].num_tokens * seconds_a_token, 1e-9)
         table.add_row("tokens/s", *(f"{counts.num_tokens / seconds:,.0f}" for counts in columns))
     return table
 

@@ -4,14 +4,14 @@ lock the folder ─▶ check everything ─▶ plan, unless planned ─▶ Ray u
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from metamath_ray.augmentation import run_item
-from metamath_ray.config import BootstrapConfig, OpenAIEngineConfig
+from metamath_ray.config import BootstrapConfig, EngineConfig, OpenAIEngineConfig
 from metamath_ray.distributed.cluster import connected
 from metamath_ray.distributed.deployment import CPU_PER_REPLICA, generator, resolve_dtype
 from metamath_ray.distributed.items import BlockCounts, ItemsJob, run_items
@@ -19,12 +19,13 @@ from metamath_ray.distributed.observer import Observer, Silent
 from metamath_ray.distributed.planning import open_run
 from metamath_ray.distributed.preflight import Checked, api_key, check, renderer, sampling_parameters
 from metamath_ray.distributed.serve_engine import ServeEngine
-from metamath_ray.errors import RunFailed, UserError
+from metamath_ray.errors import MetamathRayError, RunFailed, UserError
 from metamath_ray.grading import check_canaries
 from metamath_ray.inference import CompletionEngine, RetryingEngine
-from metamath_ray.inference.openai_compatible import OpenAICompatibleEngine
-from metamath_ray.storage import Manifest, RunDirectory, item_from_row, outcome_to_row, summarize
+from metamath_ray.inference.openai_compatible import OpenAICompatibleEngine, probe
+from metamath_ray.storage import RunDirectory, item_from_row, outcome_to_row, summarize, unfinished_positions
 from metamath_ray.storage.manifest import now
+from metamath_ray.types import Outcome, OutcomeStatus, WorkItem, content_id
 
 SPARE_CPUS = 2
 """Logical CPUs for reading the plan beside the engine and the workers."""
@@ -46,13 +47,7 @@ class BootstrapRunner:
     async def run(self, row: dict[str, Any]) -> dict[str, Any]:
         """Run one plan row to its outcome row."""
         began = time.monotonic()
-        outcome = await run_item(
-            item_from_row(row),
-            engine=self._engine,
-            renderer=self._renderer,
-            rewrite_sampling=self._rewrite,
-            solve_sampling=self._solve,
-        )
+        outcome = await self._run_item(item_from_row(row))
         return outcome_to_row(
             outcome,
             position=row["position"],
@@ -60,14 +55,36 @@ class BootstrapRunner:
             seconds=time.monotonic() - began,
         )
 
+    async def _run_item(self, item: WorkItem) -> Outcome:
+        """Run an item; an odd one fails alone, and `max_failure_ratio` ends a run of odd ones."""
+        try:
+            return await run_item(
+                item,
+                engine=self._engine,
+                renderer=self._renderer,
+                rewrite_sampling=self._rewrite,
+                solve_sampling=self._solve,
+            )
+        except MetamathRayError:
+            raise
+        except Exception as error:
+            said = f"{type(error).__name__}: {error}"
+            return Outcome(item=item, status=OutcomeStatus.FAILED, reason="internal_error", error=said)
+
 
 @dataclass(frozen=True, kw_only=True)
 class BootstrapRunnerFactory:
-    """Builds the runner inside a worker; what crosses to it is configuration, no connection and no key."""
+    """Builds the runner inside a worker.
+
+    Attributes:
+        api_key: Key of a hosted engine. A worker's environment is its node's, not the driver's, so the key travels with
+            the factory, inside Ray; a runtime environment would write it into Ray's logs.
+    """
 
     config: BootstrapConfig
     model_path: str
     application: str
+    api_key: str = field(default="", repr=False)
 
     def __call__(self) -> BootstrapRunner:
         """Connect to the engine and build the runner."""
@@ -80,7 +97,7 @@ class BootstrapRunnerFactory:
             return OpenAICompatibleEngine(
                 base_url=engine.base_url,
                 model=engine.model,
-                api_key=api_key(engine),
+                api_key=self.api_key,
                 timeout_seconds=engine.timeout_seconds,
             )
         return ServeEngine(
@@ -99,22 +116,31 @@ def engine_up(
         logs: The run's folder, which keeps Ray's and vLLM's logs under `logs/`.
     """
     config, engine = checked.config, checked.config.engine
-    num_replicas = 0 if isinstance(engine, OpenAIEngineConfig) else engine.num_replicas
+    is_hosted = isinstance(engine, OpenAIEngineConfig)
+    if is_hosted:
+        observer.stage(f"asking {engine.base_url}")
+        probe(base_url=engine.base_url, api_key=api_key(engine))
+    num_replicas = 0 if is_hosted else engine.num_replicas
     num_cpus = CPU_PER_REPLICA * num_replicas + config.execution.num_workers + SPARE_CPUS
     observer.stage("starting Ray")
-    with connected(config.ray, num_cpus=num_cpus, logs=logs / "logs" if logs else None):
-        if isinstance(engine, OpenAIEngineConfig):
-            yield BootstrapRunnerFactory(config=config, model_path=checked.model_path, application="")
+    with connected(config.ray, num_cpus=num_cpus, num_gpus=engine.num_gpus, logs=logs / "logs" if logs else None):
+        if is_hosted:
+            yield BootstrapRunnerFactory(
+                config=config, model_path=checked.model_path, application="", api_key=api_key(engine)
+            )
             return
         observer.stage(f"loading {engine.model} into vLLM ({resolve_dtype(engine)})")
         with generator(engine, model_path=checked.model_path, application=application) as running:
             yield BootstrapRunnerFactory(config=config, model_path=checked.model_path, application=running)
 
 
-def bootstrap(config: BootstrapConfig, *, fork: bool = False, observer: Observer | None = None) -> BlockCounts:
+def bootstrap(
+    config: BootstrapConfig, *, fork: bool = False, retry_failed: bool = False, observer: Observer | None = None
+) -> BlockCounts:
     """Run a bootstrap, or go on with one that was interrupted, until every planned item has its outcome.
 
     Args:
+        retry_failed: Run the items again that failed before.
         fork: Allow a changed configuration over an existing run (see `planning.open_run`).
         observer: Told of stages and progress.
 
@@ -128,54 +154,50 @@ def bootstrap(config: BootstrapConfig, *, fork: bool = False, observer: Observer
         checked = check(config)
         watching.stage("planning")
         manifest = open_run(run, checked, fork=fork)
-        counts, total = stored_counts(run), run.count_plan()
-        if counts.num_items < total:
-            name = f"bootstrap-{manifest.content_hash[:8]}"
+        if unfinished_positions(run, retry_failed=retry_failed).size:
+            name = f"bootstrap-{content_id((manifest.content_hash, run.root))[:8]}"
             with engine_up(checked, application=name, logs=run.local_path, observer=watching) as make_runner:
                 watching.stage("bootstrapping")
-                watching.progress(counts, total)
-                with _recorded(run, manifest):
-                    counts = _run_all(run, make_runner, counts, lambda counts: watching.progress(counts, total))
-    return counts
+                _run_all(run, make_runner, retry_failed=retry_failed, observer=watching)
+        return stored_counts(run)
 
 
-@contextmanager
-def _recorded(run: RunDirectory, manifest: Manifest) -> Iterator[None]:
-    """Add this start to the manifest's record of the stage, however it ends."""
-    began, earlier = time.monotonic(), manifest.stages.get("bootstrap", {})
+def _run_all(run: RunDirectory, make_runner: BootstrapRunnerFactory, *, retry_failed: bool, observer: Observer) -> None:
+    execution, total, earlier = make_runner.config.execution, run.count_plan(), stored_counts(run)
+    job = ItemsJob(run=run, mark=run.claim(), make_runner=make_runner, execution=execution, retry_failed=retry_failed)
+    observer.progress(earlier, total)
+    counts, began = BlockCounts(), time.monotonic()
     try:
-        yield
+        with closing(run_items(job)) as blocks:
+            for block in blocks:
+                counts += block
+                observer.progress(earlier + counts, total)
+                if counts.fatal or counts.num_items >= MIN_ITEMS_TO_JUDGE:
+                    _stop_if_hopeless(counts, execution.max_failure_ratio, run)
+        _stop_if_hopeless(counts, execution.max_failure_ratio, run)
     finally:
-        manifest.stages["bootstrap"] = {
-            "ended": now(),
-            "num_starts": earlier.get("num_starts", 0) + 1,
-            "seconds": round(earlier.get("seconds", 0.0) + time.monotonic() - began, 1),
-        }
-        run.write_manifest(manifest)
+        _record(run, make_runner.config.engine, counts, time.monotonic() - began)
 
 
-def _run_all(
-    run: RunDirectory,
-    make_runner: BootstrapRunnerFactory,
-    counts: BlockCounts,
-    report: Callable[[BlockCounts], None],
-) -> BlockCounts:
-    execution = make_runner.config.execution
-    job = ItemsJob(run=run, make_runner=make_runner, execution=execution)
-    with closing(run_items(job)) as blocks:
-        for block in blocks:
-            counts += block
-            report(counts)
-            _stop_if_hopeless(counts, execution.max_failure_ratio, run)
-    return counts
+def _record(run: RunDirectory, engine: EngineConfig, counts: BlockCounts, seconds: float) -> None:
+    """Add a start to the manifest's record of the stage: what it made, and in what time."""
+    manifest = run.read_manifest()
+    earlier = manifest.stages.get("bootstrap", {})
+    manifest.stages["bootstrap"] = {
+        "ended": now(),
+        "num_starts": earlier.get("num_starts", 0) + 1,
+        "num_tokens": earlier.get("num_tokens", 0) + counts.num_tokens,
+        "seconds": round(earlier.get("seconds", 0.0) + seconds, 1),
+        "dtype": None if isinstance(engine, OpenAIEngineConfig) else resolve_dtype(engine),
+    }
+    run.write_manifest(manifest)
 
 
 def _stop_if_hopeless(counts: BlockCounts, max_failure_ratio: float, run: RunDirectory) -> None:
     if counts.fatal:
         kind = UserError if counts.is_users_fault else RunFailed
         raise kind(f"{counts.fatal} [{counts.num_items} items are stored in {run.path('outcomes')}]")
-    judged = counts.num_items >= MIN_ITEMS_TO_JUDGE
-    if judged and counts.num_failed > max_failure_ratio * counts.num_items:
+    if counts.num_failed > max_failure_ratio * counts.num_items:
         raise RunFailed(
             f"{counts.num_failed} of {counts.num_items} items failed, more than execution.max_failure_ratio allows "
             f"({max_failure_ratio:.0%}); their errors are in {run.path('outcomes')}"

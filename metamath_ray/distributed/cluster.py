@@ -29,15 +29,16 @@ _QUIET_ENVIRONMENT = {
 
 
 @contextmanager
-def connected(config: RayConfig, *, num_cpus: int, logs: Path | None) -> Iterator[None]:
+def connected(config: RayConfig, *, num_cpus: int, num_gpus: int = 0, logs: Path | None) -> Iterator[None]:
     """Connect to the cluster for the length of a run; a cluster that was started here ends with it.
 
     Args:
-        num_cpus: Logical CPUs that the run needs, for a cluster that is started here.
+        num_cpus: Logical CPUs that the run needs; a cluster that is started here gets them.
+        num_gpus: GPUs that the run needs; a cluster that is started here has those of this machine and no more.
         logs: Folder that gets Ray's and vLLM's logs of such a cluster when the run ends, however it ends.
 
     Raises:
-        ConfigError: There is no cluster at the address.
+        ConfigError: There is no cluster at the address, or this machine is too small.
     """
     if ray.is_initialized():
         yield
@@ -46,9 +47,13 @@ def connected(config: RayConfig, *, num_cpus: int, logs: Path | None) -> Iterato
     if address:
         _attach(address)
     else:
+        if config.num_cpus and config.num_cpus < num_cpus:
+            raise ConfigError(f"ray.num_cpus: the run needs {num_cpus} logical CPUs, and {config.num_cpus} are given")
         _start(num_cpus=config.num_cpus or num_cpus)
     session = None if address else session_logs()
     try:
+        if not address:
+            _require_gpus(num_gpus)
         yield
     finally:
         _silence_shutdown()
@@ -62,6 +67,15 @@ def session_logs() -> Path | None:
     temporary = os.environ.get("RAY_TMPDIR", tempfile.gettempdir())
     logs = Path(temporary, "ray", ray.get_runtime_context().get_session_name(), "logs")
     return logs if logs.is_dir() else None
+
+
+def _require_gpus(num_gpus: int) -> None:
+    found = int(ray.cluster_resources().get("GPU", 0))
+    if found < num_gpus:
+        raise ConfigError(
+            f"the run needs {num_gpus} GPUs and this machine has {found}; lower engine.num_replicas or "
+            "engine.tensor_parallel_size, leave engine.accelerator_type out to run on CPU, or give ray.address"
+        )
 
 
 def _attach(address: str) -> None:

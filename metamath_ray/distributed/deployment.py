@@ -2,24 +2,29 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from ray import serve
+from ray.exceptions import RayError
 from ray.serve.config import HTTPOptions
+from ray.serve.exceptions import RayServeException
 from ray.serve.schema import ApplicationStatus
 
-from metamath_ray.config import ServeEngineConfig
+from metamath_ray.config import ServeEngineConfig, describe_validation_error
 from metamath_ray.distributed.cluster import session_logs
 from metamath_ray.distributed.serve_engine import DEPLOYMENT_NAME
-from metamath_ray.errors import ModelError
+from metamath_ray.errors import ConfigError, ModelError
 
 POLL_SECONDS = 0.5
 MAX_START_ATTEMPTS = 3
 """A replica that cannot start is not started for ever."""
-HEALTH_CHECK_SECONDS = 5
-"""A dead engine is noticed within two of these."""
+HEALTH_CHECK_SECONDS = 2
+"""Serve replaces a replica after three failed checks in a row."""
+HEALTH_CHECK_TIMEOUT_SECONDS = 30
+"""A replica on a busy machine is slow, not dead."""
 CPU_PER_REPLICA = 2
 """Logical CPUs of a CPU replica: the server and the engine's worker."""
 LOG_TAIL_LINES = 15
@@ -59,6 +64,7 @@ def llm_config_arguments(config: ServeEngineConfig, *, model_path: str) -> dict[
             "num_replicas": config.num_replicas,
             "max_ongoing_requests": 4 * config.max_num_seqs,
             "health_check_period_s": HEALTH_CHECK_SECONDS,
+            "health_check_timeout_s": HEALTH_CHECK_TIMEOUT_SECONDS,
             "logging_config": _QUIET,
         },
         "runtime_env": {"env_vars": {"VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "WARNING"}},
@@ -92,14 +98,15 @@ def generator(config: ServeEngineConfig, *, model_path: str, application: str) -
         ModelError: There is no such application, or the model did not come up.
     """
     if config.attach is not None:
-        _require_running(config.attach)
+        _require_running(config.attach, model=config.model)
         yield config.attach
         return
-    deploy_generator(config, model_path=model_path, application=application)
     try:
+        deploy_generator(config, model_path=model_path, application=application)
         yield application
     finally:
-        serve.delete(application)
+        with suppress(RayError, RayServeException):
+            serve.delete(application)
 
 
 def deploy_generator(config: ServeEngineConfig, *, model_path: str, application: str) -> None:
@@ -112,12 +119,14 @@ def deploy_generator(config: ServeEngineConfig, *, model_path: str, application:
 
     from metamath_ray.distributed.llm_server import CompletionServer  # noqa: PLC0415
 
-    llm_config = LLMConfig(**llm_config_arguments(config, model_path=model_path))
-    target = build_llm_deployment(
-        llm_config,
-        deployment_cls=CompletionServer,
-        override_serve_options={"max_constructor_retry_count": MAX_START_ATTEMPTS},
-    )
+    try:
+        target = build_llm_deployment(
+            LLMConfig(**llm_config_arguments(config, model_path=model_path)),
+            deployment_cls=CompletionServer,
+            override_serve_options={"max_constructor_retry_count": MAX_START_ATTEMPTS},
+        )
+    except ValueError as error:
+        raise ConfigError(f"engine: {_one_line(error)}") from error
     serve.start(http_options=HTTPOptions(host="127.0.0.1", port=0, location="NoServer"), logging_config=_QUIET)
     serve.run_many(
         [serve.RunTarget(target=target, name=application, route_prefix=None, logging_config=_QUIET)],
@@ -140,13 +149,20 @@ def openai_application(config: ServeEngineConfig, *, model_path: str) -> serve.A
     return build_openai_app({"llm_configs": [LLMConfig(**arguments, server_cls=CompletionServer)]})
 
 
-def _require_running(application: str) -> None:
+def _one_line(error: ValueError) -> str:
+    return describe_validation_error(error) if isinstance(error, ValidationError) else str(error).splitlines()[0]
+
+
+def _require_running(application: str, *, model: str) -> None:
     running = sorted(name for name, app in serve.status().applications.items() if DEPLOYMENT_NAME in app.deployments)
     if application not in running:
         raise ModelError(
             f"engine.attach: no application {application!r} with a deployment {DEPLOYMENT_NAME!r} runs on this "
             f"cluster; running: {', '.join(running) or 'none'}"
         )
+    served = serve.get_deployment_handle(DEPLOYMENT_NAME, application).model_id.remote().result(timeout_s=60)
+    if served != model:
+        raise ModelError(f"engine.attach: {application!r} serves {served!r}, and this run asks for {model!r}")
 
 
 def _wait_until_running(application: str, *, deadline_seconds: float) -> None:
@@ -160,10 +176,10 @@ def _wait_until_running(application: str, *, deadline_seconds: float) -> None:
 
 
 def _failure(application: str, what: str) -> str:
-    deployments = serve.status().applications[application].deployments
-    said = " ".join(deployment.message for deployment in deployments.values()).strip()
-    reason = said.splitlines()[-1].strip() if said else "it gave no reason"
-    serve.delete(application)
+    status = serve.status().applications[application]
+    said = "\n".join([status.message, *(deployment.message for deployment in status.deployments.values())])
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    reason = next((line for line in reversed(lines) if "Error" in line), lines[-1] if lines else "it gave no reason")
     logs = session_logs()
     tail = _log_tail(logs) if logs else ""
     return f"the model {what}: {reason}" + (f"\n{tail}\nlogs: {logs}" if tail else "")

@@ -37,11 +37,17 @@ class ItemRunner(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class ItemsJob:
-    """What a worker needs; crosses to it by pickle, inside Ray."""
+    """What a worker needs; crosses to it by pickle, inside Ray.
+
+    Attributes:
+        mark: The start that this worker belongs to (`RunDirectory.claim`).
+    """
 
     run: RunDirectory
+    mark: str
     make_runner: Callable[[], ItemRunner]
     execution: ExecutionConfig
+    retry_failed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +94,8 @@ class ItemWorker:
         return pa.Table.from_pylist([vars(counts)])
 
     async def _run_block(self, rows: list[dict[str, Any]]) -> BlockCounts:
-        shard = content_id(row["item_id"] for row in rows)
+        attempt = self._job.mark if self._job.retry_failed else ""
+        shard = content_id([attempt, *(row["item_id"] for row in rows)])
         stored = await asyncio.to_thread(self._stored_ids, shard)
         pending = {asyncio.create_task(self._run_row(row)) for row in rows if row["item_id"] not in stored}
         try:
@@ -106,7 +113,7 @@ class ItemWorker:
             outcomes = [task.result() for task in finished if not task.exception()]
             if outcomes:
                 num_stored += len(outcomes)
-                await asyncio.to_thread(self._job.run.write_outcomes, outcomes, f"{shard}-{num_stored:06d}")
+                await asyncio.to_thread(self._store, outcomes, f"{shard}-{num_stored:06d}")
             counts += count_outcomes(outcomes)
             for error in filter(None, (task.exception() for task in finished)):
                 counts += fatal_counts(error)
@@ -119,6 +126,12 @@ class ItemWorker:
             for name in run.outcome_shards(prefix=shard)
             for item_id in run.read_shard(name, ["item_id"]).column("item_id").to_pylist()
         }
+
+    def _store(self, outcomes: list[dict[str, Any]], shard: str) -> None:
+        """Write a shard, unless a later start took the run over: then this worker's driver is dead."""
+        if not self._job.run.is_claimed_by(self._job.mark):
+            raise RunFailed("another start took this run over")
+        self._job.run.write_outcomes(outcomes, shard)
 
     async def _run_row(self, row: dict[str, Any]) -> dict[str, Any]:
         async with self._slots:
@@ -150,13 +163,13 @@ def completion_tokens(row: dict[str, Any]) -> int:
 def run_items(job: ItemsJob) -> Generator[BlockCounts, None, None]:
     """Run every planned item that has no outcome; yield the counts of each block as it ends.
 
-    Closing the iterator stops the work; what has finished is stored.
+    Closing the iterator stops the work; what finished since the last flush is done again at the next start.
     """
     context = DataContext.get_current()
     context.enable_progress_bars = False
     execution = job.execution
     blocks_at_once = max(2, -(-2 * execution.rows_in_flight // execution.batch_size))
-    source = PlanSource(job.run, rows_per_block=execution.batch_size)
+    source = PlanSource(job.run, rows_per_block=execution.batch_size, retry_failed=job.retry_failed)
     if not source.num_blocks:
         return
     dataset = ray.data.read_datasource(source, override_num_blocks=source.num_blocks).map_batches(

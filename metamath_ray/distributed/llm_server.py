@@ -11,6 +11,10 @@ class CompletionServer(LLMServer):  # type: ignore[misc]
     Its caller needs neither vLLM nor the OpenAI protocol's classes, and nothing is streamed.
     """
 
+    async def model_id(self) -> str:
+        """Return the name of the model behind this deployment."""
+        return str(self._llm_config.model_id)
+
     async def complete(
         self,
         *,

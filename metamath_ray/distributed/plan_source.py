@@ -21,10 +21,10 @@ class PlanSource(Datasource):  # type: ignore[misc]
     store, and a block that is run again holds the same rows.
     """
 
-    def __init__(self, run: RunDirectory, *, rows_per_block: int) -> None:
+    def __init__(self, run: RunDirectory, *, rows_per_block: int, retry_failed: bool = False) -> None:
         super().__init__()
         self._run = run
-        positions = unfinished_positions(run)
+        positions = unfinished_positions(run, retry_failed=retry_failed)
         self._blocks = [positions[start : start + rows_per_block] for start in range(0, len(positions), rows_per_block)]
 
     @property

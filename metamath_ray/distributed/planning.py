@@ -2,14 +2,15 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
+from typing import Any
 
 from metamath_ray.augmentation import PlanSummary, fingerprint, plan_items
-from metamath_ray.config import AugmentationConfig
+from metamath_ray.config import AugmentationConfig, BootstrapConfig
 from metamath_ray.datasets import ProblemSource, read_problems
 from metamath_ray.distributed.preflight import Checked, sampling_parameters
 from metamath_ray.errors import DataError, RunDirectoryError
 from metamath_ray.storage import Manifest, RunDirectory, item_to_row
-from metamath_ray.storage.manifest import now
+from metamath_ray.storage.manifest import hardware, now, versions
 from metamath_ray.types import Augmentation, Problem, WorkItem, content_id
 
 
@@ -51,7 +52,7 @@ def make_plan(run: RunDirectory, checked: Checked) -> Manifest:
     run.write_plan(item_to_row(item, position) for position, item in enumerate(items))
     if not summary.num_items.total():
         raise DataError(f"{source.path or source.format}: no problem in it gives a work item")
-    manifest = Manifest(content=checked.content, configuration=checked.config.model_dump(mode="json"))
+    manifest = Manifest(content=checked.content, configuration=_recorded(checked.config))
     counted = {**asdict(summary), "num_items": summary.num_items.total()}
     by_augmentation = {str(kind): count for kind, count in summary.num_items.items()}
     manifest.stages["plan"] = {
@@ -78,6 +79,8 @@ def open_run(run: RunDirectory, checked: Checked, *, fork: bool) -> Manifest:
     manifest = run.read_manifest()
     differences = manifest.differences(checked.content)
     if not differences:
+        manifest.configuration, manifest.versions, manifest.hardware = _recorded(checked.config), versions(), hardware()
+        run.write_manifest(manifest)
         return manifest
     if not fork:
         raise RunDirectoryError(
@@ -85,3 +88,8 @@ def open_run(run: RunDirectory, checked: Checked, *, fork: bool) -> Manifest:
             "run_directory, or pass --fork to plan anew and keep what both have in common"
         )
     return make_plan(run, checked)
+
+
+def _recorded(config: BootstrapConfig) -> dict[str, Any]:
+    """Return what the manifest keeps of a configuration: none of what only a command adds to it."""
+    return config.model_dump(mode="json", include=set(BootstrapConfig.model_fields))

@@ -1,7 +1,9 @@
 """Look at everything a run needs before anything is started or written."""
 
+import hashlib
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from metamath_ray.config import BootstrapConfig, OpenAIEngineConfig, SamplingConfig
@@ -46,8 +48,27 @@ def check(config: BootstrapConfig) -> Checked:
         model_path = resolve_model(engine.model)
         check_prompt_set(model_path, name=prompt_set.name, prompt_set_hash=prompt_set.hash)
     renderer(config, model_path=model_path)
-    content = {**config.content(), "prompt_set_hash": prompt_set.hash, "model_hash": model_hash(model_path)}
+    content = {
+        **config.content(),
+        "source_hash": source_hash(config.source.path),
+        "prompt_set_hash": prompt_set.hash,
+        "model_hash": model_hash(model_path),
+    }
     return Checked(config=config, prompt_set=prompt_set, model_path=model_path, content=content)
+
+
+def source_hash(path: str | None) -> str | None:
+    """Hash the files of a source, so that changed or appended input is noticed; None where they are not local."""
+    place = Path(path).expanduser() if path else None
+    if place is None or not place.exists():
+        return None
+    files = sorted(file for file in place.rglob("*") if file.is_file()) if place.is_dir() else [place]
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(str(file.relative_to(place)).encode())
+        with file.open("rb") as opened:
+            digest.update(hashlib.file_digest(opened, "sha256").digest())
+    return digest.hexdigest()[:24]
 
 
 def api_key(engine: OpenAIEngineConfig) -> str:

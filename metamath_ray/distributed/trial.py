@@ -8,7 +8,7 @@ from itertools import islice, zip_longest
 from typing import Any
 
 from metamath_ray.augmentation import PlanSummary
-from metamath_ray.config import BootstrapConfig, OpenAIEngineConfig
+from metamath_ray.config import BootstrapConfig
 from metamath_ray.datasets import ProblemSource, read_problems
 from metamath_ray.distributed.bootstrap import BootstrapRunner, engine_up
 from metamath_ray.distributed.items import completion_tokens
@@ -176,7 +176,7 @@ def _spread_rows(run: RunDirectory, planned: dict[str, int], sample_items: int) 
 def _run_sample(
     run: RunDirectory, checked: Checked, manifest: Manifest, rows: list[dict[str, Any]], observer: Observer
 ) -> tuple[list[dict[str, Any]], float]:
-    application = f"plan-{manifest.content_hash[:8]}"
+    application = f"plan-{content_id((manifest.content_hash, run.root))[:8]}"
     with engine_up(checked, application=application, logs=run.local_path, observer=observer) as make_runner:
         observer.stage(f"running {len(rows)} items to measure")
         began = time.monotonic()
@@ -196,10 +196,7 @@ async def _run_rows(runner: BootstrapRunner, rows: Sequence[dict[str, Any]]) -> 
 def _estimate(
     config: BootstrapConfig, planned: dict[str, int], sampled: list[dict[str, Any]], seconds: float
 ) -> Estimate:
-    engine = config.engine
-    estimate = Estimate(price=config.price_per_million_tokens)
-    if not isinstance(engine, OpenAIEngineConfig) and engine.accelerator_type is not None:
-        estimate.num_gpus = engine.num_replicas * engine.tensor_parallel_size
+    estimate = Estimate(price=config.price_per_million_tokens, num_gpus=config.engine.num_gpus)
     if seconds:
         estimate.tokens_per_second = sum(map(completion_tokens, sampled)) / seconds
     for kind, num_items in planned.items():

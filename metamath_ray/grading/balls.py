@@ -45,10 +45,11 @@ MACHINE = Arithmetic(library=cmath, make=complex, epsilon=2.0**-52, max_log=300.
 
 @dataclass(frozen=True, slots=True)
 class Ball:
-    """A value and a bound of its error."""
+    """A value, a bound of its error, and whether every value on the way to it was real."""
 
     value: Value
     error: Value
+    stayed_real: bool = True
 
     def touches(self, other: "Ball") -> bool:
         """Whether the two may be the same number."""
@@ -56,8 +57,8 @@ class Ball:
 
     @property
     def is_real(self) -> bool:
-        """Whether the value may be a real number."""
-        return bool(abs(self.value.imag) <= _SAFETY * self.error)
+        """Whether the value may be a real number, and no complex one was met on the way to it."""
+        return self.stayed_real and bool(abs(self.value.imag) <= _SAFETY * self.error)
 
 
 class Balls(Field[Ball]):
@@ -67,12 +68,15 @@ class Balls(Field[Ball]):
         super().__init__()
         self._point = point
         self._arithmetic = arithmetic
+        self.stayed_real = True
 
     def _ball(self, value: Value, error: Value) -> Ball:
         """Return a ball with the rounding error of the last operation added."""
         size = abs(value)
         if size and not abs(self._log(size)) < self._arithmetic.max_log:
             raise Unsupported("too large or too small")
+        if abs(value.imag) > _SAFETY * (error + self._arithmetic.epsilon * size):
+            self.stayed_real = False
         return Ball(value, error + self._arithmetic.epsilon * size)
 
     def _log(self, size: Value) -> Value:
@@ -149,12 +153,12 @@ class Balls(Field[Ball]):
         if name.startswith("apply "):
             digits = ",".join(f"{complex(arg.value):.9g}" for arg in args)
             return self.rational(sample(f"{name}({digits})", self._point))
-        value = value_of(name, [arg.value for arg in args], self._arithmetic.library)
+        values = [arg.value for arg in args]
+        value = value_of(name, values, self._arithmetic.library)
         error = self._arithmetic.epsilon * abs(value)
         for place, arg in enumerate(args):
-            moved = [other.value + (_SAFETY * arg.error if other is arg else 0) for other in args]
+            moved = [*values[:place], arg.value + _SAFETY * arg.error, *values[place + 1 :]]
             error += abs(value_of(name, moved, self._arithmetic.library) - value)
-            del place
         if name == "exp" and args[0].error > 1e-3:
             raise Unsupported("exponent too uncertain")
         return self._ball(value, error)
@@ -165,6 +169,7 @@ def ball_at(node: Node, point: int, arithmetic: Arithmetic = MACHINE) -> Ball | 
     field = Balls(point, arithmetic)
     field.index = whole_samples(node, point)
     try:
-        return evaluate(node, field)
+        ball = evaluate(node, field)
+        return Ball(ball.value, ball.error, field.stayed_real)
     except FAILURES:
         return None

@@ -14,7 +14,7 @@ from typing import TextIO
 
 from metamath_ray.errors import DataError
 from metamath_ray.grading.canaries import check_canaries
-from metamath_ray.grading.equivalence import explain
+from metamath_ray.grading.equivalence import explain_patiently
 from metamath_ray.grading.grade import grade, grade_of
 from metamath_ray.types import Grade, GradeVerdict
 
@@ -148,7 +148,7 @@ def _grade_line(line: str) -> tuple[dict[str, object], Grade]:
     answer = _text(row, "answer")
     if not reference.strip():
         return row, Grade(verdict=GradeVerdict.UNSCORED, extracted_answer=answer, reason="no_reference")
-    return row, grade_of(answer, explain(answer, reference))
+    return row, grade_of(answer, explain_patiently(answer, reference))
 
 
 def _text(row: dict[str, object], name: str) -> str:

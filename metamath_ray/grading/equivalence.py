@@ -3,7 +3,7 @@
 import re
 
 from metamath_ray.grading.clock import start_clock
-from metamath_ray.grading.limits import CACHE_SIZE, MAX_CACHED_CHARS
+from metamath_ray.grading.limits import CACHE_SIZE, MAX_ATTEMPTS, MAX_CACHED_CHARS
 from metamath_ray.grading.numbers import same_number
 from metamath_ray.grading.outcome import DIFFERENT, EQUAL, Comparison, decided, unknown
 from metamath_ray.grading.pool import ask_latex
@@ -31,12 +31,24 @@ def explain(a: str, b: str) -> Comparison:
     pair = (a, b) if a < b else (b, a)
     known = _remembered.get(pair)
     if known is None:
-        known = _compare(*pair)
+        try:
+            known = _compare(*pair)
+        except RecursionError:
+            known = unknown("nested too deeply")
         if not known.transient and len(a) + len(b) <= 2 * MAX_CACHED_CHARS:
             if len(_remembered) >= CACHE_SIZE:
                 _remembered.clear()
             _remembered[pair] = known
     return known
+
+
+def explain_patiently(a: str, b: str) -> Comparison:
+    """Compare like `explain`, and again where only a busy machine or a starting worker kept the answer back."""
+    for _ in range(MAX_ATTEMPTS):
+        found = explain(a, b)
+        if not found.transient:
+            break
+    return found
 
 
 def forget() -> None:
@@ -52,8 +64,10 @@ def _compare(a: str, b: str) -> Comparison:
     if first[0].kind == second[0].kind == "time":
         return compare_readings(first[0], second[0])
     pairs_a, pairs_b = as_lists(first), as_lists(second)
-    if (pairs_a or second[0].kind != "number") and (pairs_b or first[0].kind != "number"):
-        first, second = first + pairs_a, second + pairs_b
+    if pairs_a and (pairs_b or second[0].kind != "number"):
+        first += pairs_a
+    if pairs_b and (pairs_a or first[0].kind != "number"):
+        second += pairs_b
     verdicts = []
     for one in first:
         for two in second:
@@ -108,9 +122,23 @@ def _compare_trees(a: Reading, b: Reading) -> Comparison:
     if a.unit.dimension and b.unit.dimension and a.unit.scale != b.unit.scale:
         return compare_nodes(_scaled(a), _scaled(b))
     found = compare_nodes(a.node, b.node)
+    if found.verdict is Verdict.DIFFERENT and any(map(_has_plain_log, (a.node, b.node))):
+        found = compare_nodes(_with_common_log(a.node), _with_common_log(b.node))
     if found.verdict is Verdict.DIFFERENT and a.unit.is_percent != b.unit.is_percent:
         return compare_nodes(*(_percent(reading) for reading in (a, b)))
     return found
+
+
+def _has_plain_log(node: Node) -> bool:
+    return any(part.head == "call" and part.text == "log" for part in node.walk())
+
+
+def _with_common_log(node: Node) -> Node:
+    """Read a logarithm without a base as one of base 10: it may be meant so, in both answers alike."""
+    args = tuple(map(_with_common_log, node.args))
+    if node.head == "call" and node.text == "log":
+        return Node("log", (Node("number", text="10"), *args))
+    return Node(node.head, args, node.text)
 
 
 def _scaled(reading: Reading) -> Node:

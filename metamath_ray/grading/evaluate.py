@@ -170,7 +170,7 @@ def _big(node: Node, field: Field[T]) -> T:
     return total
 
 
-_TRIGONOMETRIC = frozenset(("sin", "cos", "tan", "cot", "sec", "csc"))
+_TRIGONOMETRIC = frozenset(("sin", "cos", "tan", "cot", "sec", "csc", "cis"))
 
 
 def _call(node: Node, field: Field[T]) -> T:

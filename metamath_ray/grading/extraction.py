@@ -6,8 +6,10 @@ from metamath_ray.grading.boxes import BOX, box_spans, last_boxes
 from metamath_ray.grading.limits import MAX_COMPLETION_CHARS
 from metamath_ray.grading.sentences import (
     MATH_SPAN,
+    NUMBER,
     first_choice,
     first_sentence,
+    is_formula,
     is_prose,
     is_sentence,
     is_short,
@@ -15,6 +17,7 @@ from metamath_ray.grading.sentences import (
     last_number,
     last_span,
     stated_value,
+    states_value,
 )
 from metamath_ray.grading.surface import clean_characters, unwrap
 
@@ -30,12 +33,13 @@ _STRONG_MARK = re.compile(
 )
 _WEAK_MARK = re.compile(
     r"\banswer\s{1,4}(?:is|are|was|be|would\s{1,4}be|must\s{1,4}be|should\s{1,4}be|will\s{1,4}be)\b"
-    r"|\banswer\s{0,4}:|\banswer\s{0,4}(?==|\$|\\\[|\\\(|\\boxed)"
+    r"|\banswer\s{1,4}[-–]\s|\banswer\s{0,4}:|\banswer\s{0,4}(?==|\$|\\\[|\\\(|\\boxed)"
     r"|\bthe\s{1,4}value\s{1,4}of\s{1,4}(?:the\s{1,4})?(?:unknown\s{1,4})?(?:variable\s{1,4})?\$?\\?[a-z]{1,8}\$?"
     r"\s{1,4}(?:is|must\s{1,4}be|=)",
     re.IGNORECASE,
 )
 _AFTER_MARK = re.compile(r"[\s:：=]{0,12}")
+_LETTER = re.compile(r"[^\W\d_]|=|\n")
 _EMPTY_BOX = re.compile(r"\\(?:boxed|fbox)\s{0,8}\{[\s{}$]{0,8}\}")
 _MAX_MARK_CHARS = 200
 _MAX_MARKS = 32
@@ -118,15 +122,18 @@ def _stated(rest: str) -> str:
     if next(box_spans(first_sentence(rest)), None):
         return ""
     opening = MATH_SPAN.match(rest)
-    if opening:
+    if opening and is_formula(opening.group()):
         following = first_sentence(rest[opening.end() :])
         return unwrap(opening.group() + following) if is_short(following) else unwrap(opening.group())
     sentence = unwrap(first_sentence(rest))
     stated = stated_value(sentence) if is_sentence(sentence) else sentence
     if not any(character.isalnum() for character in stated):
         return ""
-    if _has_value(stated) or is_short(stated):
+    if is_short(stated):
         return stated
+    number = NUMBER.match(stated)
+    if number or _has_value(stated):
+        return unwrap(number.group()) if number else stated
     return first_choice(stated) or ""
 
 
@@ -140,6 +147,9 @@ def _unmarked(text: str) -> str | None:
     outputs = _OUTPUT.findall(text)
     if outputs:
         return unwrap(outputs[-1])
+    first = first_sentence(text)
+    if len(first) < len(text) and text[:1].isdigit() and not _LETTER.search(first):
+        return unwrap(first)
     bold = [match.group(1).strip() for match in _BOLD.finditer(text)]
     bold = [content for content in bold if _is_bold_answer(content)]
     if bold:
@@ -149,7 +159,7 @@ def _unmarked(text: str) -> str | None:
     if equals and not text.rstrip(" .").endswith(("$", "\\)", "\\]")) and is_short(equals.group(1)):
         return unwrap(equals.group(1).strip(" ()[]")) or None
     if "\n" not in text and not is_sentence(text) and is_short(text):
-        return unwrap(text) or None
+        return unwrap(stated_value(text) if states_value(text) else text) or None
     return _last_value(text)
 
 

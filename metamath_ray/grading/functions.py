@@ -36,7 +36,8 @@ def _floor(value: Value) -> int:
     nearest = round(float(real))
     if abs(real - nearest) < 1e-9:
         raise Unsupported("too close to a whole number")
-    return int(math.floor(real))
+    floor: int = math.floor(real)
+    return floor
 
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -50,6 +51,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "coth": lambda lib, x: lib.cosh(x) / lib.sinh(x),
     "sech": lambda lib, x: 1 / lib.cosh(x),
     "csch": lambda lib, x: 1 / lib.sinh(x),
+    "cis": lambda lib, x: lib.exp(1j * x),
     "arccot": lambda lib, x: lib.atan(1 / x),
     "arcsec": lambda lib, x: lib.acos(1 / x),
     "arccsc": lambda lib, x: lib.asin(1 / x),

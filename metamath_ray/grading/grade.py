@@ -1,6 +1,6 @@
 """One completion against one reference answer."""
 
-from metamath_ray.grading.equivalence import explain
+from metamath_ray.grading.equivalence import explain_patiently
 from metamath_ray.grading.extraction import find_answers
 from metamath_ray.grading.outcome import Comparison
 from metamath_ray.types import Grade, GradeVerdict, Verdict
@@ -17,7 +17,7 @@ def grade(completion: str, reference_answer: str) -> Grade:
         return Grade(verdict=GradeVerdict.UNSCORED, extracted_answer=extracted, reason="no_reference")
     if not candidates:
         return Grade(verdict=GradeVerdict.INCORRECT, extracted_answer=None, reason="no_answer")
-    grades = [grade_of(answer, explain(answer, reference_answer)) for answer in candidates]
+    grades = [grade_of(answer, explain_patiently(answer, reference_answer)) for answer in candidates]
     return next((found for found in grades if found.verdict is GradeVerdict.CORRECT), grades[0])
 
 

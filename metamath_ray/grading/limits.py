@@ -33,6 +33,9 @@ MAX_READINGS = 6
 COMPARE_SECONDS = 2.0
 """Promise to the caller: no `compare` takes longer, whatever it is given."""
 
+MAX_ATTEMPTS = 4
+"""Comparisons that `grade` makes of one pair while only a busy machine keeps the answer back."""
+
 ALGEBRA_SECONDS = 1.2
 """Share of it that evaluation and algebra may use."""
 

@@ -4,7 +4,7 @@
 FUNCTIONS = frozenset((
     "abs", "acos", "acosh", "arccos", "arccosh", "arccot", "arccsc", "arcosh", "arcsec", "arcsin", "arcsinh",
     "arctan", "arctanh", "arg", "arsinh", "artanh", "asin", "asinh", "atan", "atanh", "binomial", "cbrt",
-    "ceil", "ceiling", "conjugate", "cos", "cosh", "cot", "coth", "csc", "csch", "det", "exp", "factorial",
+    "ceil", "ceiling", "cis", "conjugate", "cos", "cosh", "cot", "coth", "csc", "csch", "det", "exp", "factorial",
     "floor", "gcd", "Im", "lcm", "lg", "ln", "log", "max", "min", "Re", "sec", "sech", "sgn", "sign", "sin",
     "sinh", "sqrt", "tan", "tanh",
 ))
@@ -23,8 +23,8 @@ OPERATORS = {
     "cap": "cap", "setminus": "setminus", "backslash": "setminus", "in": "in", "lbrace": "{set", "rbrace":
     "}set", "lfloor": "lfloor", "rfloor": "rfloor", "lceil": "lceil", "rceil": "rceil", "vert": "|", "lvert":
     "|", "rvert": "|", "mid": "|", "Vert": "||", "colon": ":", "choose": "choose", "langle": "<(", "rangle":
-    ")>", "lbrack": "[", "rbrack": "]", "mod": "mod", "bmod": "mod", "wedge": ",", "lor": "or", "vee": "or",
-    "land": ",", "implies": "=>", "Rightarrow": "=>", "to": "->", "rightarrow": "->", "prime": "'", "circ":
+    ")>", "lbrack": "[", "rbrack": "]", "mod": "mod", "bmod": "mod", "wedge": "and", "lor": "or", "vee": "or",
+    "land": "and", "implies": "=>", "Rightarrow": "=>", "to": "->", "rightarrow": "->", "prime": "'", "circ":
     "deg", "degree": "deg", "ldots": "...", "cdots": "...", "dots": "...", "dotsc": "...", "dotsb": "...",
     "surd": "sqrt1",
 }

@@ -161,7 +161,7 @@ def same_number(a: Number, b: Number) -> bool:
     if a.value == b.value:
         return True
     if max(a.significant, b.significant) >= NOISE_DIGITS and max(a.places, b.places) > 0:
-        return abs(a.value - b.value) * 10 ** (NOISE_DIGITS - 1) <= max(abs(a.value), abs(b.value))
+        return bool(abs(a.value - b.value) * 10 ** (NOISE_DIGITS - 1) <= max(abs(a.value), abs(b.value)))
     return any(_stands_for(rounded, exact) for rounded, exact in ((a, b), (b, a)))
 
 

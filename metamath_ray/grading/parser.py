@@ -50,25 +50,25 @@ class _Parser(Cursor):
     def listing(self) -> Node:
         """Read relations separated by commas; semicolons separate lists of them."""
         groups: list[list[Node]] = [[]]
-        alternatives = False
+        joint = ""
         while self.peek() is not END and not self.at(*_CLOSING):
             if self.take(";"):
                 groups.append([])
-            elif self.at(",", "or"):
-                alternatives |= self.peek().text == "or"
-                self.next()
+            elif self.at(",", "or", "and"):
+                word = self.next().text
+                joint = joint if word == "," else word
             else:
                 groups[-1].append(self._relation())
         groups = [group for group in groups if group]
         if not groups:
             raise ParseFailure("nothing there")
         if len(groups) > 1 and any(len(group) > 1 for group in groups):
-            return Node("list", tuple(self._listed(group, False) for group in groups))
-        return self._listed([node for group in groups for node in group], alternatives)
+            return Node("list", tuple(self._listed(group, "") for group in groups))
+        return self._listed([node for group in groups for node in group], joint)
 
     @staticmethod
-    def _listed(items: list[Node], alternatives: bool) -> Node:
-        return items[0] if len(items) == 1 else Node("list", tuple(items), "or" if alternatives else "")
+    def _listed(items: list[Node], joint: str) -> Node:
+        return items[0] if len(items) == 1 else Node("list", tuple(items), joint)
 
     def _relation(self) -> Node:
         first = self._ratio()

@@ -1,7 +1,7 @@
 """The pool of algebra workers: started when algebra is first needed, killed when they do not answer.
 
-A worker is a fresh process that runs `metamath_ray.grading.algebra` and speaks JSON lines over pipes. Deadlines are kept
-by the asking thread with `poll`, so they hold on any thread, inside an async Ray actor and without signals. A forked
+A worker is a fresh process that runs `metamath_ray.grading.algebra` and speaks JSON lines over pipes. The asking thread
+keeps the deadlines with `poll`, so they hold on any thread, inside an async Ray actor and without signals. A forked
 child forgets its parent's workers and starts its own.
 """
 

@@ -12,7 +12,7 @@ from metamath_ray.grading.limits import (
     MAX_READINGS,
     MAX_STATEMENT_CHARS,
 )
-from metamath_ray.grading.names import FUNCTIONS
+from metamath_ray.grading.names import CONSTANTS, FUNCTIONS
 from metamath_ray.grading.numbers import Number, read_number
 from metamath_ray.grading.parser import parse
 from metamath_ray.grading.surface import clean
@@ -48,7 +48,8 @@ _TIME = re.compile(
     re.I,
 )
 _CHOICE = re.compile(
-    r"(?:\\text\w*\s?\{\s?)?\(?(?P<letter>[A-J])(?:(?:\)|\.|:)\s?\}?|(?=[\u3040-\u9fff]))(?P<rest>.*)$|(?P<bare>[A-J])\s+(?=[A-Z][a-z]|\\text)(?P<words>.*)$"
+    r"(?:\\text\w*\s?\{\s?)?\(?(?P<letter>[A-J])(?:(?:\)|\.|:)\s?\}?|(?=[\u3040-\u9fff]))"
+    r"|(?P<bare>[A-J])\s+(?=[A-Z][a-z]|\\text|(?:non|not|because|since)\b)"
 )
 _ONLY_TEXT = re.compile(
     r"\\(?:text|textbf|textit|textrm|textnormal|mbox|hbox|texttt|textsc)\s?\{(?P<words>[^{}]*)\}\s?\.?$"
@@ -56,6 +57,8 @@ _ONLY_TEXT = re.compile(
 _GROUPED_INSIDE = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
 _NUMBERS_AND_COMMAS = re.compile(r"-?\d+(?:\.\d+)?(?:,-?\d+(?:\.\d+)?)+\Z")
 _PLAIN_NUMBER = re.compile(r"-?\d+(?:\.\d+)?\Z")
+_UNIT_LETTERS = re.compile(r"\\[a-zA-Z]+|\^\s?\{?\d\}?|[\s{}$.]")
+_TEXT_COMMANDS = ("\\text", "\\mbox", "\\hbox", "{\\rm")
 _SHORT_TEXTS = frozenset(
     ["yes", "no", "odd", "all", "one", "two", "six", "ten", "red", "mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 )
@@ -90,7 +93,7 @@ def _read(raw: str) -> tuple[Reading, ...]:
     if value is not None:
         return (Reading("number", text, value, number_node(value)),)
     if states_answer(raw) and not _CHOICE.match(text):
-        return ((*_statement(raw), _as_text(text)))[:MAX_READINGS]
+        return (*_statement(raw)[: MAX_READINGS - 1], _as_text(text))
     return tuple(_readings(text)[:MAX_READINGS])
 
 
@@ -116,20 +119,20 @@ def _readings(text: str) -> list[Reading]:
     spoken = read_words(text)
     if spoken is not None:
         found.append(Reading("number", text, spoken, number_node(spoken)))
-    words = _ONLY_TEXT.match(text)
-    if words or _is_text(text):
-        inner = words["words"].strip() if words else text
-        inside = _mathematical(inner) if words and not _is_text(inner) else []
-        return [*found, *(reading for reading in inside if reading.kind != "opaque"), _as_text(text)]
+    wrapped = _ONLY_TEXT.match(text)
+    if wrapped and not _is_text(wrapped["words"].strip()):
+        found += [reading for reading in _readings(wrapped["words"].strip()) if reading.kind != "opaque"]
+    if wrapped or _is_text(text):
+        return [*found, _as_text(text)]
     return found + _mathematical(text)
 
 
 def _mathematical(text: str) -> list[Reading]:
     """Read with and without the unit at the end; a letter that may be a unit is one only beside a bare number."""
     core, unit = split_unit(text)
-    dropped = text.removeprefix(core)
-    is_weak = dropped.strip() in SINGLE_LETTERS
-    value = _value(core, unit) if is_weak or _is_unit(dropped, unit) else None
+    letters = _UNIT_LETTERS.sub("", text.removeprefix(core))
+    is_weak = letters in SINGLE_LETTERS
+    value = _value(core, unit) if is_weak or _is_unit(core, text.removeprefix(core), letters, unit) else None
     if value is not None and not is_weak and (value.kind == "number" or unit.dimension != "angle"):
         return [value]
     whole = _value(text, NO_UNIT)
@@ -139,11 +142,15 @@ def _mathematical(text: str) -> list[Reading]:
     return found or [Reading("opaque", text)]
 
 
-def _is_unit(dropped: str, unit: Unit) -> bool:
+def _is_unit(core: str, dropped: str, letters: str, unit: Unit) -> bool:
     """Whether what was taken off is a unit or words, and not a product of symbols."""
-    if unit.dimension or not dropped.strip(" $").isalpha() or not dropped.isascii():
-        return bool(dropped)
-    return len(dropped.strip(" $")) > (2 if dropped.startswith(" ") else 3)
+    if unit.dimension:
+        return True
+    if dropped.lstrip().startswith(_TEXT_COMMANDS) or not dropped.isascii():
+        return True
+    if core.rstrip()[-1:].isalpha() or "\\" in dropped:
+        return False
+    return len(letters) > (2 if dropped.startswith(" ") else 3)
 
 
 def _value(text: str, unit: Unit) -> Reading | None:
@@ -191,7 +198,10 @@ def _is_text(text: str) -> bool:
     words = re.findall(r"[^\W\d_]+", text)
     if len(words) > 1 and all(len(word) > 1 for word in words):
         return True
-    return any(len(word) > 3 and word not in FUNCTIONS for word in words) or text.lower() in _SHORT_TEXTS
+    return (
+        any(len(word) > 3 and word not in FUNCTIONS and word not in CONSTANTS for word in words)
+        or text.lower() in _SHORT_TEXTS
+    )
 
 
 def _as_text(text: str) -> Reading:

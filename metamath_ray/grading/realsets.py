@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import reduce
 
 from metamath_ray.grading.balls import ball_at
 from metamath_ray.grading.evaluate import rational_value
@@ -55,8 +56,8 @@ def real_set(node: Node) -> tuple[Piece, ...] | None:  # noqa: PLR0911
             return _operation(node)
         case "relation":
             return _inequality(node)
-        case "list" if node.text == "or" and len({frozenset(arg.symbols()) for arg in node.args}) == 1:
-            return _union_all(real_set(arg) for arg in node.args)
+        case "list" if node.text and len({arg.symbols() for arg in node.args}) == 1:
+            return _joined(node)
     return None
 
 
@@ -115,6 +116,17 @@ def _union_all(sets: Iterable[tuple[Piece, ...] | None]) -> tuple[Piece, ...] | 
         else:
             merged.append(piece)
     return tuple(merged)
+
+
+def _joined(node: Node) -> tuple[Piece, ...] | None:
+    """Read "… or …" as a union and inequalities with "and" as an intersection."""
+    sets = [real_set(arg) for arg in node.args]
+    if node.text == "or":
+        return _union_all(sets)
+    known = [one for one in sets if one is not None]
+    if len(known) < len(sets) or any(arg.head != "relation" for arg in node.args):
+        return None
+    return reduce(_intersection, known)
 
 
 def _operation(node: Node) -> tuple[Piece, ...] | None:

@@ -5,6 +5,7 @@ from metamath_ray.grading.scalars import compare_proportional, compare_scalars, 
 from metamath_ray.grading.tree import Node
 
 _FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "!=": "!=", "~": "~", "==": "=="}
+UNDECIDED = unknown("equations that may have the same solutions")
 _EQUALITIES = frozenset(("=", "~", "=="))
 _LABEL_HEADS = frozenset(("symbol", "indexed", "call", "abs", "ratio", "tuple", "div", "mul", "degree", "pow"))
 
@@ -45,14 +46,19 @@ def is_label(node: Node, value: Node | None = None) -> bool:
         return False
     if not names or node.head not in _LABEL_HEADS:
         return False
-    if node.head == "pow" or (node.head == "mul" and not _is_name(node)):
+    if node.head == "pow" or (node.head == "mul" and not _is_product_of_letters(node)):
         return False
     return not any(
         part.head in ("add", "neg", "plus_minus", "factorial", "pow") for part in node.walk() if part is not node
     )
 
 
-def _is_name(node: Node) -> bool:
+def is_name(label: Node | None) -> bool:
+    """Whether a label can be nothing but a name; a product or a fraction of letters may be half of an equation."""
+    return label is not None and label.head not in ("mul", "div", "pow")
+
+
+def _is_product_of_letters(node: Node) -> bool:
     """Whether a product is a name: "AB", "P(x)", an angle; a number in it makes it an equation."""
     return not any(part.head in ("number", "div") for part in node.walk())
 
@@ -90,10 +96,11 @@ def _compare_single(a: Node, b: Node) -> Comparison:  # noqa: PLR0911
         if (a.text in _EQUALITIES) != (b.text in _EQUALITIES):
             return DIFFERENT
         found = compare_proportional(_difference(a), _difference(b))
-        return found if found.is_equal or (_is_polynomial(a) and _is_polynomial(b)) else unknown("equations")
+        return found if found.is_equal or (_is_polynomial(a) and _is_polynomial(b)) else UNDECIDED
     found = compare_proportional(_difference(a), _difference(b))
     if not found.is_equal:
-        return found
+        linear = all(_is_polynomial(node) and not node.has("pow") for node in (a, b))
+        return found if linear else unknown("inequalities")
     sign = sign_of_factor(_difference(a), _difference(b))
     if sign == 0:
         return unknown("inequalities")

@@ -26,6 +26,7 @@ _LEADING_WORD = re.compile(r"(?<![\\\w])(?!(?:and|or)\b)[A-Z]?[a-z]{2,30},?\s+$"
 _OPERATORS = FUNCTIONS | GREEK | {"mod", "pi", "in"}
 _WORDS = re.compile(rf"[A-Za-z]{{2,}}|[{_LETTERS}]{{2}}")
 _COMMANDS = re.compile(r"\\[A-Za-z]+")
+_TEXT = re.compile(r"\\(?:text\w*|mbox)\s?\{[^{}]*\}")
 _FORMULA_WORDS = re.compile(r"[A-Za-z]{2,30}\s+[A-Za-z]{2,30}\s+")
 _CHOICE_LETTER = re.compile(r"(?<![A-Za-z0-9'])(?:[B-H]|A(?!\s[a-z]))(?![A-Za-z0-9'])")
 
@@ -64,6 +65,11 @@ def is_prose(text: str) -> bool:
     return len(_WORDS.findall(_COMMANDS.sub(" ", text[-_MAX_PROSE_CHARS:]))) > MAX_UNIT_WORDS
 
 
+def states_value(sentence: str) -> bool:
+    """Whether the sentence has the form "… is X"."""
+    return _IS.search(sentence) is not None
+
+
 def stated_value(sentence: str) -> str:
     """Return what "… is X" states, else the first number, formula or letter; "" for words alone."""
     *_, stated = _IS.split(sentence)
@@ -73,11 +79,16 @@ def stated_value(sentence: str) -> str:
     return unwrap(found.group()) if found else ""
 
 
+def is_formula(text: str) -> bool:
+    """Whether what stands between dollars is mathematics, and not the words between two prices."""
+    return _FORMULA_WORDS.search(_COMMANDS.sub(" ", _TEXT.sub(" ", text))) is None
+
+
 def last_span(text: str) -> re.Match[str] | None:
     """Return the last formula between mathematics delimiters, None when there is none."""
     found = None
     for span in MATH_SPAN.finditer(text):
-        if not _FORMULA_WORDS.search(_COMMANDS.sub(" ", re.sub(r"\\text\w*\{[^{}]*\}", " ", span.group()))):
+        if is_formula(span.group()):
             found = span
     return found
 

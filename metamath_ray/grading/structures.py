@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from metamath_ray.grading.matrices import fold_matrices
 from metamath_ray.grading.outcome import DIFFERENT, EQUAL, Comparison, all_of, unknown
 from metamath_ray.grading.realsets import compare_real_sets, real_set
-from metamath_ray.grading.relations import compare_relations, split_label
+from metamath_ray.grading.relations import UNDECIDED, compare_relations, is_name, split_label
 from metamath_ray.grading.scalars import compare_scalars
 from metamath_ray.grading.tree import Node
 from metamath_ray.grading.values import is_numbered, values_of
@@ -18,12 +18,12 @@ def compare_nodes(a: Node, b: Node) -> Comparison:
     """Compare two parsed answers."""
     if a == b:
         return EQUAL
-    if a.head == b.head == "relation":
-        found = compare_relations(a, b)
-        if found.verdict is not Verdict.UNKNOWN:
-            return found
     label_a, value_a = split_label(a)
     label_b, value_b = split_label(b)
+    if a.head == b.head == "relation":
+        found = compare_relations(a, b)
+        if found.verdict is not Verdict.UNKNOWN or (found == UNDECIDED and not (is_name(label_a) and is_name(label_b))):
+            return found
     if label_a and label_b and not _same_label(label_a, label_b):
         return DIFFERENT
     return compare_values(values_of(value_a), values_of(value_b))
@@ -41,7 +41,7 @@ def compare_values(a: Node, b: Node) -> Comparison:  # noqa: PLR0911
     if a == b:
         return EQUAL
     heads = {a.head, b.head}
-    if heads & {"cup", "cap", "setminus", "relation", "symbol"} or "or" in (a.text, b.text):
+    if heads & {"cup", "cap", "setminus", "relation", "symbol"} or {a.text, b.text} & {"or", "and"}:
         sets = real_set(a), real_set(b)
         if sets[0] is not None and sets[1] is not None:
             return compare_real_sets(sets[0], sets[1])

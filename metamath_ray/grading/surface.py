@@ -3,21 +3,24 @@
 import re
 
 _CHARACTERS = {
-    "−": "-", "–": "-", "—": "-", "﹣": "-", "－": "-", "‐": "-", "‑": "-", "＋": "+", "×": r"\times ", "⋅": r"\cdot ",
-    "·": r"\cdot ", "∙": r"\cdot ", "÷": r"\div ", "＝": "=", "≤": r"\le ", "⩽": r"\le ", "≥": r"\ge ", "⩾": r"\ge ",
-    "≠": r"\ne ", "≈": r"\approx ", "π": r"\pi ", "∞": r"\infty ", "∪": r"\cup ", "∩": r"\cap ", "∖": r"\setminus ",
-    "∅": r"\emptyset ", "∈": r"\in ", "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}",
-    "ℚ": r"\mathbb{Q}", "ℂ": r"\mathbb{C}", "±": r"\pm ", "∓": r"\mp ", "°": r"^\circ ", "º": r"^\circ ", "′": "'",
-    "’": "'", "‘": "'", "“": '"', "”": '"', "（": "(", "）": ")", "［": "[", "］": "]", "｛": "{", "｝": "}", "，": ", ",
-    "、": ", ", "；": ";", "：": ":", "。": ". ", "！": "!", "％": "%", "＄": "$", "￥": "¥", "／": "/", "∕": "/", "⁄": "/",
-    "√": r"\surd ", "∛": r"\cbrt ", "θ": r"\theta ", "α": r"\alpha ", "β": r"\beta ", "γ": r"\gamma ",
-    "λ": r"\lambda ", "μ": r"\mu ", "φ": r"\phi ", "ω": r"\omega ", "σ": r"\sigma ", "δ": r"\delta ",
-    "ε": r"\epsilon ", "Δ": r"\Delta ", "½": r"\frac{1}{2}", "⅓": r"\frac{1}{3}", "⅔": r"\frac{2}{3}",
-    "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}", "⅕": r"\frac{1}{5}", "⅖": r"\frac{2}{5}", "⅗": r"\frac{3}{5}",
-    "⅘": r"\frac{4}{5}", "⅙": r"\frac{1}{6}", "⅚": r"\frac{5}{6}", "⅛": r"\frac{1}{8}", "⅜": r"\frac{3}{8}",
-    "⅝": r"\frac{5}{8}", "⅞": r"\frac{7}{8}", "…": r"\ldots ", "⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ",
-    "⌉": r"\rceil ", "\u00a0": " ", "\u2009": " ", "\u202f": " ", "\u2007": " ", "\u3000": " ", "\u200b": "",
-    "\u200c": "", "\u200d": "", "\u2060": "", "\ufeff": "", "\x00": "", "\x0c": r"\f",
+    "−": "-", "–": "-", "—": "-", "﹣": "-", "－": "-", "‐": "-", "‑": "-", "＋": "+", "×": r"\times ",
+    "⋅": r"\cdot ", "·": r"\cdot ", "∙": r"\cdot ", "÷": r"\div ", "＝": "=", "≤": r"\le ",
+    "⩽": r"\le ", "≥": r"\ge ", "⩾": r"\ge ", "≠": r"\ne ", "≈": r"\approx ", "π": r"\pi ",
+    "∞": r"\infty ", "∪": r"\cup ", "∩": r"\cap ", "∖": r"\setminus ", "∅": r"\emptyset ",
+    "∈": r"\in ", "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}", "ℚ": r"\mathbb{Q}",
+    "ℂ": r"\mathbb{C}", "±": r"\pm ", "∓": r"\mp ", "°": r"^\circ ", "º": r"^\circ ", "′": "'",
+    "’": "'", "‘": "'", "“": '"', "”": '"', "（": "(", "）": ")", "［": "[", "］": "]", "｛": "{",
+    "｝": "}", "，": ", ", "、": ", ", "；": ";", "：": ":", "。": ". ", "！": "!", "％": "%", "＄": "$",
+    "￥": "¥", "／": "/", "∕": "/", "⁄": "/", "√": r"\surd ", "∛": r"\cbrt ", "θ": r"\theta ",
+    "α": r"\alpha ", "β": r"\beta ", "γ": r"\gamma ", "λ": r"\lambda ", "μ": r"\mu ", "φ": r"\phi ",
+    "ω": r"\omega ", "σ": r"\sigma ", "δ": r"\delta ", "ε": r"\epsilon ", "Δ": r"\Delta ",
+    "½": r"\frac{1}{2}", "⅓": r"\frac{1}{3}", "⅔": r"\frac{2}{3}", "¼": r"\frac{1}{4}",
+    "¾": r"\frac{3}{4}", "⅕": r"\frac{1}{5}", "⅖": r"\frac{2}{5}", "⅗": r"\frac{3}{5}",
+    "⅘": r"\frac{4}{5}", "⅙": r"\frac{1}{6}", "⅚": r"\frac{5}{6}", "⅛": r"\frac{1}{8}",
+    "⅜": r"\frac{3}{8}", "⅝": r"\frac{5}{8}", "⅞": r"\frac{7}{8}", "…": r"\ldots ", "⌊": r"\lfloor ",
+    "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ", "\u00a0": " ", "\u2009": " ", "\u202f": " ",
+    "\u2007": " ", "\u3000": " ", "\u200b": "", "\u200c": "", "\u200d": "", "\u2060": "",
+    "\ufeff": "", "\x00": "", "\x0c": r"\f",
 }  # fmt: skip
 _TRANSLATION = str.maketrans(
     _CHARACTERS
@@ -50,6 +53,8 @@ _ROW_GAP = re.compile(r"(?<=\\\\)\s?\[-?[\d.]+\s?(?:pt|ex|em|mm|cm)\]")
 _QUOTES = re.compile(r'\\?"|``|\'\'(?=$)')
 _INLINE = re.compile(r"(?<!\\)\$([^$]*)(?<!\\)\$")
 _LEADING_RELATION = re.compile(r"^(?:=|~|\\(?:approx|simeq|sim|equiv)(?![a-zA-Z]))\s*")
+_SPOKEN_SIGN = re.compile(r"^(?:negative|minus)\s+", re.IGNORECASE)
+_MODULUS = re.compile(r"\s?\(?\\p?mod\s?\{?[\w ]{1,20}\}?\s?\)?$")
 _GLUED_OR = re.compile(r"(?<=[\d)\]}])(or|and)(?=[A-Z\d\\(\[-])")
 _FRACTION = re.compile(r"\\[dtc]frac(?![a-zA-Z])")
 
@@ -78,7 +83,8 @@ def clean(text: str) -> str:
     text = unwrap(_SPACE.sub(" ", text).strip())
     if "$" in text or '"' in text or "or" in text or "and" in text:
         text = _GLUED_OR.sub(r" \1 ", _INLINE.sub(r"\1", _QUOTES.sub("", text))).strip()
-    return _LEADING_RELATION.sub("", text)
+    text = _LEADING_RELATION.sub("", _SPOKEN_SIGN.sub("-", text))
+    return _MODULUS.sub("", text) if "\\pmod" in text else text
 
 
 _PAIRS = (("$$", "$$"), ("\\[", "\\]"), ("\\(", "\\)"), ("$", "$"), ("**", "**"), ("`", "`"))

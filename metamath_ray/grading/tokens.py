@@ -20,7 +20,8 @@ _TOKEN = re.compile(
     rf"|(?P<wrapper>\\(?:{_WRAPPERS})(?![a-zA-Z]))"
     r"|(?P<command>\\[a-zA-Z]+)"
     r"|(?P<escaped>\\[{}|%$&#_\\])"
-    r"|(?P<form>(?:Interval\.(?:open|Lopen|Ropen)|[A-Z][A-Za-z]+)(?=\()|EmptySet|Reals|Integers|Rationals|Naturals|Complexes)"
+    r"|(?P<form>(?:Interval\.(?:open|Lopen|Ropen)|[A-Z][A-Za-z]+)(?=\()"
+    r"|EmptySet|Reals|Integers|Rationals|Naturals|Complexes)"
     r"|(?P<letters>[A-Za-z]+)"
     r"|(?P<dots>\.{3})"
     r"|(?P<operator>\*\*|<=|>=|=<|=>|!=|<>|==|->|\|\||[-+*/^_=<>()\[\]{}|!,;:%'&~≡°])"
@@ -86,9 +87,10 @@ def _translate(match: re.Match[str], spaced: bool) -> list[Token]:  # noqa: PLR0
 
 def _text_tokens(words: str, spaced: bool) -> list[Token]:
     plain = words.strip(" ,.:;")
-    if plain in ("and", "or", "") or plain.lower() in ("and", "or"):
-        separator = "or" if plain.lower() == "or" else ","
-        return [Token("operator", separator, spaced)] if plain or "," in words else []
+    if plain.lower() in ("and", "or"):
+        return [Token("operator", plain.lower(), spaced)]
+    if not plain:
+        return [Token("operator", ",", spaced)] if "," in words else []
     if re.fullmatch(r"[A-Za-z](?:_?\d)?'?|[-+\d.,/ ]+", plain):
         return tokenize(plain)
     return [Token("word", " ".join(words.split()), spaced)]
@@ -126,7 +128,7 @@ def _letter_tokens(run: str, spaced: bool) -> list[Token]:  # noqa: PLR0911
     if run in GREEK:
         return [Token("symbol", run, spaced)]
     if run.lower() in ("and", "or"):
-        return [Token("operator", "or" if run.lower() == "or" else ",", spaced)]
+        return [Token("operator", run.lower(), spaced)]
     if run == "mod":
         return [Token("operator", "mod", spaced)]
     if run == "U" and spaced:

@@ -50,12 +50,22 @@ _PARTS = {
     "tenth": 10,
 }
 _COLLECTIVE = {"dozen": 12, "score": 20}
+_SCALES = _LARGE | _COLLECTIVE | {"hundred": 100}
 _MAX_WORDS = 16
 
 _WRAPPER = re.compile(
     r"\\(?:text|textbf|textit|textrm|textnormal|texttt|textsc|mbox|hbox|mathrm|mathbf|operatorname|emph)\s?\{([^{}]*)\}"
 )
-_SCALED = re.compile(r"([-+]?[\d.,]+)\s(thousand|million|billion|trillion)(?:\s[a-zA-Z]+)?$", re.IGNORECASE)
+_SCALED = re.compile(
+    r"([-+]?[\d.,]+)\s(dozen|hundred|thousand|million|billion|trillion)(?:\s[a-zA-Z]+)?$", re.IGNORECASE
+)
+_SYNONYMS = {
+    "dne": "does not exist",
+    "doe not exist": "does not exist",
+    "none": "no solution",
+    "empty set": "no solution",
+}
+_MAX_UNINFLECTED = 4
 _FILLER = re.compile(r"\b(?:the|a|an)\b")
 
 
@@ -64,7 +74,10 @@ def read_words(text: str) -> Number | None:
     scaled = _SCALED.match(text)
     if scaled:
         number = read_number(scaled[1])
-        return None if number is None else Number(number.value * _LARGE[scaled[2].lower()])
+        return None if number is None else Number(number.value * _SCALES[scaled[2].lower()])
+    if text.startswith("-") and text[1:2].isalpha():
+        number = read_words(text[1:])
+        return None if number is None else Number(-number.value)
     words = re.findall(r"[a-z]+", _WRAPPER.sub(r"\1", text).lower())
     if not words or len(words) > _MAX_WORDS or re.search(r"[\d\\^=+*/]", _WRAPPER.sub(r"\1", text)):
         return None
@@ -120,5 +133,7 @@ def plain_words(text: str) -> str:
     text = re.sub(r"[\\$\"“”.,;:!?(){}]+|'(?!\w)", " ", text)
     words = text.split()
     if len(words) == 1:
-        return words[0] if len(words[0]) == 1 else words[0].lower()
-    return " ".join(_FILLER.sub(" ", " ".join(words).lower()).split())
+        return words[0] if len(words[0]) == 1 else _SYNONYMS.get(words[0].lower(), words[0].lower())
+    kept = _FILLER.sub(" ", " ".join(words).lower()).split()
+    plain = " ".join(word.removesuffix("s") if len(word) > _MAX_UNINFLECTED else word for word in kept)
+    return _SYNONYMS.get(plain, plain)

@@ -1,16 +1,38 @@
 """Any OpenAI-compatible URL as an engine: a hosted teacher, `vllm serve`, or our own Serve endpoint."""
 
 import openai
-from openai import AsyncOpenAI
+from openai import AsyncOpenAI, OpenAI
 from openai.types.chat import ChatCompletion
 from openai.types.completion import Completion as TextCompletion
 
-from metamath_ray.errors import AccessDenied, BackPressure, EngineUnavailable, RequestRejected
+from metamath_ray.errors import AccessDenied, BackPressure, ConfigError, EngineUnavailable, RequestRejected
 from metamath_ray.inference.protocol import CompletionRequest
 from metamath_ray.types import Completion, FinishReason
 
 SERVER_AT_FAULT = 500
 """HTTP statuses from here on are the server's."""
+
+PASSING_STATUSES = (408, 409, 425)
+"""Statuses below that another attempt may not see again: timeout, conflict, too early."""
+
+PROBE_SECONDS = 20.0
+
+
+def probe(*, base_url: str, api_key: str) -> None:
+    """Ask once whether anybody is there and takes the key, so that a long run does not find out slowly.
+
+    Raises:
+        AccessDenied: The key is refused.
+        ConfigError: Nobody answers at the address.
+    """
+    try:
+        OpenAI(base_url=base_url, api_key=api_key, timeout=PROBE_SECONDS, max_retries=0).models.list()
+    except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
+        raise AccessDenied(f"{base_url} refuses the key ({error.status_code}); check its variable") from error
+    except openai.APIConnectionError as error:
+        raise ConfigError(f"nobody answers at {base_url}; check engine.base_url") from error
+    except openai.APIError:
+        return  # somebody is there; not every server lists its models
 
 
 class OpenAICompatibleEngine:
@@ -41,10 +63,13 @@ class OpenAICompatibleEngine:
         except openai.NotFoundError as error:
             raise AccessDenied(f"{self._client.base_url} has no model {self._model!r} (404)") from error
         except openai.APIStatusError as error:
-            kind = EngineUnavailable if error.status_code >= SERVER_AT_FAULT else RequestRejected
+            passing = error.status_code >= SERVER_AT_FAULT or error.status_code in PASSING_STATUSES
+            kind = EngineUnavailable if passing else RequestRejected
             raise kind(_describe(error)) from error
         except openai.APIConnectionError as error:
             raise EngineUnavailable(f"{self._client.base_url} does not answer ({error})") from error
+        except (openai.APIError, ValueError, AttributeError, TypeError) as error:
+            raise EngineUnavailable(f"{self._client.base_url} answers what is no completion ({error})") from error
 
     async def _complete_text(self, request: CompletionRequest) -> TextCompletion:
         return await self._client.completions.create(

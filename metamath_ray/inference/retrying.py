@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from dataclasses import dataclass
 
 from metamath_ray.errors import BackPressure, EngineUnavailable, RequestRejected, RunFailed
 from metamath_ray.inference.protocol import CompletionEngine, CompletionRequest
@@ -10,16 +11,28 @@ from metamath_ray.types import Completion
 
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 10.0
-SUSPECT_AFTER_ATTEMPTS = 5
-"""A request that failed this often while others were answered is itself at fault."""
+SUSPECT_AFTER_FAILURES = 5
+SUSPECT_AFTER_SECONDS = 60.0
+"""A request that failed so often and so long, others being answered between its failures, is itself at fault. The time
+is longer than a dead replica stays in service until its health checks fail."""
+
+
+@dataclass
+class _Trouble:
+    """What one request has been through."""
+
+    began: float
+    num_attempts: int = 0
+    num_failures: int = 0
+    last_failure: float = float("inf")
 
 
 class RetryingEngine:
     """Wraps an engine; tries a request again while the engine is away.
 
     A dead engine and a request that kills engines look alike from one request. They differ in the others: when those
-    are answered meanwhile, the engine lives and the request is rejected; when nothing is answered for the whole
-    budget, the run ends.
+    are answered between its failures, the engine lives and the request is rejected; when nothing is answered for the
+    whole budget, the run ends.
     """
 
     def __init__(self, engine: CompletionEngine, *, budget_seconds: float) -> None:
@@ -40,31 +53,33 @@ class RetryingEngine:
             AccessDenied: The credentials are wrong.
             RunFailed: The engine stayed away for the whole budget.
         """
-        began, failures = time.monotonic(), 0
+        trouble = _Trouble(began=time.monotonic())
         while True:
             try:
                 completion = await self._engine.complete(request)
             except EngineUnavailable as error:
-                if not isinstance(error, BackPressure):
-                    failures += 1
-                self._judge(error, failures=failures, began=began)
-                await asyncio.sleep(_wait_seconds(failures))
+                self._judge(error, trouble)
+                await asyncio.sleep(_wait_seconds(trouble.num_attempts))
             else:
                 self._last_answer = time.monotonic()
                 return completion
 
-    def _judge(self, error: EngineUnavailable, *, failures: int, began: float) -> None:
-        others_are_answered = self._last_answer > began
-        if failures >= SUSPECT_AFTER_ATTEMPTS and others_are_answered:
-            raise RequestRejected(f"failed {failures} times while other requests were answered: {error}") from error
-        silent_since = max(began, self._last_answer)
-        if time.monotonic() - silent_since >= self._budget_seconds:
+    def _judge(self, error: EngineUnavailable, trouble: _Trouble) -> None:
+        now = time.monotonic()
+        trouble.num_attempts += 1
+        if not isinstance(error, BackPressure):
+            trouble.num_failures += self._last_answer > trouble.last_failure
+            trouble.last_failure = now
+        is_old = now - trouble.began >= SUSPECT_AFTER_SECONDS
+        if trouble.num_failures >= SUSPECT_AFTER_FAILURES and is_old:
+            raise RequestRejected(f"failed {trouble.num_attempts} times while others were answered: {error}") from error
+        if now - max(trouble.began, self._last_answer) >= self._budget_seconds:
             raise RunFailed(
                 f"the engine gave no answer for {self._budget_seconds:.0f} s ({error}); "
                 "look at its log, then start again: what is done is kept"
             ) from error
 
 
-def _wait_seconds(failures: int) -> float:
-    longest = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2.0 ** min(failures, 10))
+def _wait_seconds(num_attempts: int) -> float:
+    longest = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2.0 ** min(num_attempts, 10))
     return random.uniform(longest / 2, longest)

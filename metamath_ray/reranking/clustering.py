@@ -49,8 +49,8 @@ def cluster_answers(answers: Sequence[str | None]) -> list[AnswerCluster]:
 
     The groups are disjoint and do not depend on the order of the answers. Values count as they are written, so that
     0.33 and 0.333 are two groups, unless the exact value of which both are roundings is among the answers and takes
-    them in. A percent sign does not count; a unit or a label ("x = 5") does not keep an answer from the bare number, but
-    of several units only the most frequent one joins it. A list and a tuple are never one group. None, empty and
+    them in. A percent sign does not count; a unit or a label ("x = 5") does not keep an answer from the bare number,
+    but of several units only the most frequent one joins it. A list and a tuple are never one group. None, empty and
     unparsable answers are in no group.
     """
     by_surface: dict[str, list[int]] = {}

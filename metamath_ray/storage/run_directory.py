@@ -4,7 +4,7 @@ import os
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from fcntl import LOCK_EX, LOCK_NB, flock
+from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -87,12 +87,20 @@ class RunDirectory:
         Raises:
             RunDirectoryError: There is none.
         """
+        with self._input(*parts) as source:
+            return bytes(source.read()).decode()
+
+    @contextmanager
+    def _input(self, *parts: str) -> Iterator[Any]:
         filesystem, path = self._filesystem(*parts)
         try:
-            with filesystem.open_input_stream(path) as source:
-                return bytes(source.read()).decode()
+            source = filesystem.open_input_file(path)
         except FileNotFoundError as error:
             raise RunDirectoryError(f"{self.path(*parts)}: no such file; is this a run directory?") from error
+        except OSError as error:
+            raise RunDirectoryError(f"{self.path(*parts)}: cannot read ({error})") from error
+        with source:
+            yield source
 
     def read_manifest(self) -> Manifest:
         """Read what the run is."""
@@ -113,14 +121,12 @@ class RunDirectory:
 
     def plan_batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """Stream the plan, a few thousand rows at a time."""
-        filesystem, path = self._filesystem("plan.parquet")
-        with filesystem.open_input_file(path) as source:
+        with self._input("plan.parquet") as source:
             yield from pq.ParquetFile(source).iter_batches(ROWS_PER_GROUP, columns=columns)
 
     def read_plan_rows(self, positions: Sequence[int]) -> pa.Table:
         """Read some rows of the plan, in their order; only the row groups that hold them are touched."""
-        filesystem, path = self._filesystem("plan.parquet")
-        with filesystem.open_input_file(path) as source:
+        with self._input("plan.parquet") as source:
             plan = pq.ParquetFile(source)
             groups = sorted({position // ROWS_PER_GROUP for position in positions})
             table = plan.read_row_groups(groups)
@@ -129,8 +135,7 @@ class RunDirectory:
 
     def count_plan(self) -> int:
         """Return the number of planned items."""
-        filesystem, path = self._filesystem("plan.parquet")
-        with filesystem.open_input_file(path) as source:
+        with self._input("plan.parquet") as source:
             return int(pq.ParquetFile(source).metadata.num_rows)
 
     def write_outcomes(self, rows: list[dict[str, Any]], shard: str) -> None:
@@ -148,9 +153,18 @@ class RunDirectory:
 
     def read_shard(self, shard: str, columns: Sequence[str] | None = None) -> pa.Table:
         """Read one shard of outcomes."""
-        filesystem, path = self._filesystem("outcomes", f"{shard}.parquet")
-        with filesystem.open_input_file(path) as source:
+        with self._input("outcomes", f"{shard}.parquet") as source:
             return pq.read_table(source, columns=columns)
+
+    def claim(self) -> str:
+        """Make this start the run's owner and return its mark: workers of an earlier start must not write any more."""
+        mark = uuid.uuid4().hex
+        self.write_bytes(mark.encode(), ".owner")
+        return mark
+
+    def is_claimed_by(self, mark: str) -> bool:
+        """Whether the start with this mark still owns the run."""
+        return self.exists(".owner") and self.read_text(".owner") == mark
 
     def finished_ids(self) -> set[str]:
         """Return the ids of all items that have an outcome."""
@@ -163,11 +177,13 @@ class RunDirectory:
         """Whether a process holds the run now; always False for a bucket."""
         if self.local_path is None or not (self.local_path / ".lock").exists():
             return False
-        with (self.local_path / ".lock").open("a+") as handle:
-            try:
-                flock(handle, LOCK_EX | LOCK_NB)
-            except BlockingIOError:
-                return True
+        try:
+            with (self.local_path / ".lock").open("r") as handle:
+                flock(handle, LOCK_SH | LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
         return False
 
     @contextmanager
@@ -196,9 +212,10 @@ class RunDirectory:
                 raise RunDirectoryError(
                     f"{self.root}: in use by {owner}; wait for it, or choose another run_directory"
                 ) from None
-            handle.truncate(0)
-            handle.write(f"process {os.getpid()}")
-            handle.flush()
+            with suppress(OSError):  # the name is a courtesy, the lock holds without it
+                handle.truncate(0)
+                handle.write(f"process {os.getpid()}")
+                handle.flush()
             try:
                 yield
             finally:

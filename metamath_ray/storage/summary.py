@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from metamath_ray.storage.plan_index import NOT_PLANNED, PlanIndex
+from metamath_ray.storage.plan_index import PlanIndex, outcomes_in_plan_order
 from metamath_ray.storage.run_directory import RunDirectory
 from metamath_ray.types import Augmentation, OutcomeStatus
 
@@ -67,15 +67,12 @@ class RunSummary:
 
 
 def summarize(run: RunDirectory) -> RunSummary:
-    """Count plan and outcomes, streaming; outcomes of items that are no longer planned do not count."""
-    summary, index = RunSummary(), PlanIndex(run)
+    """Count plan and outcomes, streaming: each planned item once, whatever the folder holds beside."""
+    summary = RunSummary()
     for batch in run.plan_batches(["augmentation"]):
         for name, count in Counter(batch.column("augmentation").to_pylist()).items():
             summary.by_augmentation[Augmentation(name)].num_planned += count
-    for shard in run.outcome_shards():
-        rows = run.read_shard(shard, ["item_id", "augmentation", "status", "reason", "rewrite", "solution"]).to_pylist()
-        positions = index.positions([row["item_id"] for row in rows])
-        for row, position in zip(rows, positions.tolist(), strict=True):
-            if position != NOT_PLANNED:
-                summary.by_augmentation[Augmentation(row["augmentation"])].add(row)
+    columns = ["item_id", "augmentation", "status", "reason", "rewrite", "solution"]
+    for row in outcomes_in_plan_order(run, PlanIndex(run), columns):
+        summary.by_augmentation[Augmentation(row["augmentation"])].add(row)
     return summary

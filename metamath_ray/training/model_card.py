@@ -57,6 +57,8 @@ vocabulary {model["vocab_size"]}, {model["max_positions"]} positions), stored in
 | versions | Python {made["python"]}, torch {made["torch"]}, transformers {made["transformers"]} |
 | date | {made["date"]} |
 
+{training["notes"]}
+
 ## What it can do
 
 Test split, measured once, in float32 with Transformers:

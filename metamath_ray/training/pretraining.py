@@ -66,6 +66,8 @@ class PretrainingConfig(_Settings):
     model: ModelSettings = ModelSettings()
     tokenizer_rows: int = 20_000
     """Rows that the tokenizer's merges are learned from."""
+    notes: str = ""
+    """What a reader of the cards should know besides."""
     stages: dict[str, StageSettings]
     """In order; each starts from the checkpoint of the one before, with a fresh optimizer."""
 

@@ -3,8 +3,10 @@
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -12,6 +14,7 @@ import ray
 from ray import serve
 
 from metamath_ray.config import BootstrapConfig, RayConfig
+from metamath_ray.distributed.bootstrap import bootstrap
 from metamath_ray.distributed.cluster import connected
 from metamath_ray.storage import RunDirectory
 from services.llm import build_app
@@ -63,7 +66,7 @@ def bootstrap_config(run_directory: Path, **changes: object) -> BootstrapConfig:
     return BootstrapConfig.model_validate({**settings, **changes})
 
 
-def outcomes(run_directory: Path) -> dict[str, dict[str, object]]:
+def outcomes(run_directory: Path) -> dict[str, dict[str, Any]]:
     """Read all outcomes of a run by id; fails when an id stands twice."""
     run = RunDirectory(str(run_directory))
     rows = [row for shard in run.outcome_shards() for row in run.read_shard(shard).to_pylist()]
@@ -78,11 +81,29 @@ def planned_ids(run_directory: Path) -> set[str]:
     return {item_id for batch in batches for item_id in batch.column("item_id").to_pylist()}
 
 
-def processes_titled(*parts: str) -> list[psutil.Process]:
-    """Return this machine's processes whose command line holds all of the parts."""
+def cluster_processes(title: str) -> list[psutil.Process]:
+    """Return the processes of this session's cluster, and of nobody else's, whose command line holds the title."""
     found = []
-    for process in psutil.process_iter(["cmdline"]):
-        title = " ".join(process.info["cmdline"] or [])
-        if all(part in title for part in parts):
-            found.append(process)
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            if title in " ".join(process.cmdline()):
+                found.append(process)
     return found
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> Path:
+    """A run that nothing happened to."""
+    run_directory = tmp_path_factory.mktemp("runs") / "undisturbed"
+    bootstrap(bootstrap_config(run_directory))
+    return run_directory
+
+
+def asked(row: dict[str, Any]) -> tuple[str, tuple[int | None, ...]]:
+    """Return what of an outcome is fixed by the plan: the item, and the seeds of its completions."""
+    return row["item_id"], tuple(row[stage]["seed"] if row[stage] else None for stage in ("rewrite", "solution"))
+
+
+def share_of_equal_texts(first: dict[str, dict[str, Any]], second: dict[str, dict[str, Any]]) -> float:
+    """Return in how many of the items two runs have the same solution, to the letter."""
+    return sum(first[item_id]["solution"] == second[item_id]["solution"] for item_id in first) / len(first)

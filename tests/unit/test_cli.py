@@ -3,7 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from metamath_ray.cli import COMMANDS, main
+from metamath_ray.cli import COMMANDS, _export_config, main
+from metamath_ray.config import ExportConfig
+from metamath_ray.storage import RunDirectory
 
 GOOD = {"question": "Ann has 3 pears and buys 4 more. How many pears has she?", "answer": "3 + 4 = 7\n#### 7"}
 
@@ -76,6 +78,27 @@ def test_another_configuration_over_a_run_is_refused_and_forked_on_request(
     assert "seed: 0 → 5" in said
     assert "--fork" in said
     assert main([*plan, "--seed", "5", "--fork"]) == 0
+
+
+def test_an_export_uses_what_the_run_says_under_what_the_line_says(tmp_path: Path) -> None:
+    records = source(tmp_path / "seeds.jsonl", json.dumps(GOOD))
+    run = ["--run-directory", str(tmp_path / "run")]
+    test_set = json.dumps([{"format": "gsm8k", "path": str(tmp_path / "seeds.jsonl")}])
+    plan = ["plan", *records, *run, "--sample-items", "0", "--export.decontaminate-against", test_set]
+    assert main(plan) == 0
+    stored = RunDirectory(str(tmp_path / "run"))
+    config = _export_config(stored, ExportConfig(backward_check=True))
+    assert config.backward_check
+    assert config.decontaminate_against[0].format == "gsm8k"
+    assert main(["export", *run, "--export.backward-check"]) == 0
+
+
+def test_appended_seeds_are_noticed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = ["plan", *source(tmp_path / "seeds.jsonl", json.dumps(GOOD)), "--run-directory", str(tmp_path / "run")]
+    assert main([*plan, "--sample-items", "0"]) == 0
+    source(tmp_path / "seeds.jsonl", json.dumps(GOOD), json.dumps({**GOOD, "question": "How many are 3 and 4?"}))
+    capsys.readouterr()
+    assert "source_hash" in fails([*plan, "--sample-items", "0"], capsys)
 
 
 @pytest.mark.parametrize("command", ["status", "export"])

@@ -32,6 +32,20 @@ def test_what_changes_the_samples_changes_the_content(change: dict[str, Any]) ->
     assert bootstrap_config(**change).content() != bootstrap_config().content()
 
 
+@pytest.mark.parametrize(
+    "engine",
+    [
+        {"kind": "openai", "model": "m", "base_url": "api.example.org/v1"},
+        {"kind": "openai", "model": "m", "base_url": "https://user:secret@example.org/v1"},
+        {"kind": "serve", "engine_kwargs": {"hf_token": "secret"}},
+        {"kind": "serve", "request_timeout_seconds": 10_000},
+    ],
+)
+def test_an_engine_that_would_leak_or_never_retry_is_refused(engine: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        bootstrap_config(engine=engine)
+
+
 def test_nothing_to_do_is_refused() -> None:
     nothing = {"answer_augmentation": 0, "rephrasing": 0, "self_verification": 0, "fobar": 0}
     with pytest.raises(ValidationError, match="nothing to do"):

@@ -7,7 +7,7 @@ from fractions import Fraction
 from metamath_ray.datasets.word_problems.equations import format_number
 from metamath_ray.datasets.word_problems.operations import forward
 
-MERGED_KINDS = ("together_times", "together_more")
+_KINDS_OF_TWO = ("rel_", "together_", "hours")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +24,11 @@ class Fact:
     """A second person; the one whose value runs from here on where the sentence compares two."""
     before: Fraction
     after: Fraction
+
+    @property
+    def other_matters(self) -> bool:
+        """Whether the problem goes on with the second person or asks about them."""
+        return self.kind.startswith(_KINDS_OF_TWO)
 
     @property
     def owner(self) -> str:

@@ -4,7 +4,7 @@ import random
 import re
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from importlib.resources import files
 from itertools import product
@@ -12,7 +12,7 @@ from typing import Any
 
 from metamath_ray.datasets.word_problems.equations import format_number
 from metamath_ray.datasets.word_problems.operations import operation_of
-from metamath_ray.datasets.word_problems.structure import MERGED_KINDS, Cast, Fact, WordProblem
+from metamath_ray.datasets.word_problems.structure import Cast, Fact, WordProblem
 
 VARIABLE = "x"
 
@@ -97,10 +97,11 @@ def last_sentence_pairs(problem: WordProblem) -> list[tuple[str, str]]:
 def is_wording_of(problem: WordProblem, text: str) -> bool:
     """Whether a text is some writing of the problem: every fact and aside with its numbers, and one of its questions.
 
-    A strict lower bound of "means the same": it knows the wordings of the table and no others.
+    A strict lower bound of "means the same": it knows the wordings of the table and no others. People whom nothing else
+    is said about ("gives 3 to Tom") may have another name.
     """
     sentences = re.split(r"(?<=[.?]) (?=[A-Z0-9])", text)
-    asides = [_aside_sentences(problem, aside) for aside in problem.asides]
+    asides = [_aside_sentences(problem, aside, text) for aside in problem.asides]
     told = [sentence for sentence in sentences[1:] if not any(sentence in options for options in asides)]
     said = [sentence for sentence in sentences[1:] if sentence not in told]
     facts = [sentences[0], *told[:-1]]
@@ -108,7 +109,7 @@ def is_wording_of(problem: WordProblem, text: str) -> bool:
         len(facts) == len(problem.facts)
         and len(said) == len(asides)
         and all(any(sentence in options for sentence in said) for options in asides)
-        and all(sentence in _all_sentences(problem, index) for index, sentence in enumerate(facts))
+        and all(sentence in _all_sentences(problem, index, sentence) for index, sentence in enumerate(facts))
         and sentences[-1] in {ask for ask, _ in last_sentence_pairs(problem)}
     )
 
@@ -127,12 +128,20 @@ def _sentence(problem: WordProblem, index: int, rng: random.Random, masked: int 
     return _fill(template, fact, problem.cast, subject, connector=connector, masked=masked, use_words=use_words)
 
 
-def _all_sentences(problem: WordProblem, index: int) -> Iterator[str]:
+def _all_sentences(problem: WordProblem, index: int, text: str) -> Iterator[str]:
     fact = problem.facts[index]
     for template in templates_of(fact):
         connectors, subjects = _openings(problem, index, template)
-        for connector, subject, use_words in product(connectors, subjects, (False, True)):
-            yield _fill(template, fact, problem.cast, subject, connector=connector, use_words=use_words)
+        others = _renamed(fact, text)
+        for connector, subject, use_words, one in product(connectors, subjects, (False, True), others):
+            yield _fill(template, one, problem.cast, subject, connector=connector, use_words=use_words)
+
+
+def _renamed(fact: Fact, text: str) -> list[Fact]:
+    """The fact with each name of the text for its second person, if that person does not matter."""
+    if fact.other_matters:
+        return [fact]
+    return [fact, *(replace(fact, other=name) for name in words("names") if name in text and name != fact.name)]
 
 
 def _openings(problem: WordProblem, index: int, template: str) -> tuple[list[str], list[str]]:
@@ -140,13 +149,17 @@ def _openings(problem: WordProblem, index: int, template: str) -> tuple[list[str
     fact = problem.facts[index]
     if index == 0 or not template.startswith("{who}"):
         return [""], [fact.name]
-    has_rivals = problem.facts[index - 1].kind.startswith("rel_") or problem.facts[index - 1].kind in MERGED_KINDS
+    has_rivals = problem.facts[index - 1].other_matters
     pronoun = "he" if fact.name in _MALE else "she"
     return words("connectors"), [fact.name] if has_rivals else [fact.name, pronoun]
 
 
-def _aside_sentences(problem: WordProblem, aside: Fact) -> list[str]:
-    return [_fill(template, aside, problem.cast, aside.name) for template in templates_of(aside)]
+def _aside_sentences(problem: WordProblem, aside: Fact, text: str) -> list[str]:
+    return [
+        _fill(template, one, problem.cast, one.name)
+        for template in templates_of(aside)
+        for one in _renamed(aside, text)
+    ]
 
 
 def _fill_ask(template: str, problem: WordProblem) -> str:

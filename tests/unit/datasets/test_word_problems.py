@@ -46,7 +46,7 @@ def test_longer_run_starts_with_the_shorter_one() -> None:
 
 
 @given(SEEDS, SEEDS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_every_equation_of_a_solution_holds_and_the_last_one_is_the_answer(seed: int, path: int) -> None:
     problem = _sample(seed)
     solution = write_solution(problem, path)
@@ -56,7 +56,7 @@ def test_every_equation_of_a_solution_holds_and_the_last_one_is_the_answer(seed:
 
 
 @given(SEEDS, SEEDS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_every_backward_solution_finds_the_hidden_number(seed: int, wording: int) -> None:
     problem = _sample(seed)
     for place in maskable_places(problem):
@@ -70,7 +70,7 @@ def test_every_backward_solution_finds_the_hidden_number(seed: int, wording: int
 
 
 @given(SEEDS, SEEDS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_masking_changes_the_number_and_nothing_else(seed: int, wording: int) -> None:
     problem = _sample(seed)
     plain = write_question(problem, wording)
@@ -97,7 +97,7 @@ def test_backward_questions_read_as_in_the_paper() -> None:
 
 
 @given(SEEDS, SEEDS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_each_writing_is_recognized(seed: int, wording: int) -> None:
     problem = _sample(seed)
     question = write_question(problem, wording).text
@@ -118,9 +118,20 @@ def test_a_changed_number_or_a_missing_sentence_is_not_a_wording(index: int) -> 
     assert not is_wording_of(STRUCTURES[index + 1], question.text)
 
 
+def test_a_bystander_may_change_names_and_nobody_else() -> None:
+    for problem in STRUCTURES[:60]:
+        question = write_question(problem, 1).text
+        owner = problem.facts[0].name
+        bystanders = {f.other for f in problem.facts if not f.other_matters and f.other in question} - {owner}
+        newcomer = next(name for name in ("Zoe", "Tom", "Sara", "Ruth") if name not in question)
+        for name in bystanders - {f.other for f in problem.facts if f.other_matters}:
+            assert is_wording_of(problem, question.replace(name, newcomer))
+        assert not is_wording_of(problem, question.replace(owner, newcomer))
+
+
 def test_splits_share_no_problem() -> None:
     splits: tuple[Split, ...] = ("train", "validation", "test")
-    keys = {split: {s.content_key for s in generate_structures(split, 150, seed)} for seed, split in enumerate(splits)}
+    keys = {split: {s.content_key for s in generate_structures(split, 80, seed)} for seed, split in enumerate(splits)}
     assert not keys["train"] & keys["validation"]
     assert not keys["train"] & keys["test"]
     assert not keys["validation"] & keys["test"]

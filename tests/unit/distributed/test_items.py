@@ -11,7 +11,8 @@ from metamath_ray.config import ExecutionConfig
 from metamath_ray.distributed.items import ItemsJob, ItemWorker
 from metamath_ray.distributed.plan_source import PlanSource
 from metamath_ray.errors import AccessDenied, MetamathRayError, RunFailed
-from metamath_ray.storage import RunDirectory, item_from_row, item_to_row, outcome_to_row
+from metamath_ray.storage import RunDirectory, item_from_row, item_to_row, outcome_to_row, unfinished_positions
+from metamath_ray.types import OutcomeStatus
 from tests.records import make_item, make_outcome
 
 NUM_ITEMS = 12
@@ -50,7 +51,8 @@ def run(tmp_path: Path) -> RunDirectory:
 
 
 def worker(run: RunDirectory, runner: Runner, **execution: Any) -> ItemWorker:  # noqa: ANN401
-    return ItemWorker(ItemsJob(run=run, make_runner=lambda: runner, execution=ExecutionConfig(**execution)))
+    settings = ExecutionConfig(**execution)
+    return ItemWorker(ItemsJob(run=run, mark=run.claim(), make_runner=lambda: runner, execution=settings))
 
 
 async def test_every_row_of_a_block_gets_one_stored_outcome(run: RunDirectory) -> None:
@@ -88,6 +90,14 @@ async def test_a_block_that_is_run_again_does_only_what_is_left(run: RunDirector
     assert not {make_item(number).item_id for number in again.ran} & stored
 
 
+async def test_a_worker_of_a_dead_driver_writes_nothing_any_more(run: RunDirectory) -> None:
+    stale = worker(run, Runner())
+    run.claim()
+    counts = (await stale(run.read_plan_rows(range(NUM_ITEMS)))).to_pylist()[0]
+    assert "another start took this run over" in counts["fatal"]
+    assert not run.outcome_shards()
+
+
 async def test_a_wrong_key_is_the_users_to_fix(run: RunDirectory) -> None:
     runner = Runner(fatal_at=3)
     runner.error = AccessDenied("the key is refused")
@@ -115,8 +125,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 async def test_a_full_disk_ends_the_run_with_what_to_do_and_loses_nothing(small_disk: Path) -> None:
     run = RunDirectory(str(small_disk))
     run.write_plan(item_to_row(make_item(number), number) for number in range(NUM_ITEMS))
+    working = worker(run, Runner())
     (small_disk / "ballast").write_bytes(b"x" * free_bytes(small_disk))
-    counts = (await worker(run, Runner())(run.read_plan_rows(range(NUM_ITEMS)))).to_pylist()[0]
+    counts = (await working(run.read_plan_rows(range(NUM_ITEMS)))).to_pylist()[0]
     assert "No space left on device" in counts["fatal"]
     assert "then resume" in counts["fatal"]
     assert counts["is_users_fault"]
@@ -136,3 +147,11 @@ def test_read_tasks_cover_what_is_unfinished_and_nothing_else(run: RunDirectory)
     tasks = PlanSource(run, rows_per_block=4).get_read_tasks(1)
     read = [block.column("position").to_pylist() for task in tasks for block in task()]
     assert read == [[1, 2, 3, 5], [6, 7, 8, 9], [10]]
+
+
+def test_failed_items_are_read_again_on_request(run: RunDirectory) -> None:
+    statuses = {0: OutcomeStatus.ACCEPTED, 4: OutcomeStatus.FAILED}
+    outcomes = [make_outcome(number, status=status) for number, status in statuses.items()]
+    run.write_outcomes([outcome_to_row(o, position=0, prompt_set_hash="h", seconds=0.0) for o in outcomes], "earlier")
+    assert unfinished_positions(run).tolist() == [1, 2, 3, 5, 6, 7, 8, 9, 10, 11]
+    assert unfinished_positions(run, retry_failed=True).tolist() == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]

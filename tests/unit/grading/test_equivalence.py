@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metamath_ray.grading import Verdict, compare
-from metamath_ray.grading.equivalence import explain
-from tests.unit.grading.tables import load_table, patiently
+from metamath_ray.grading.equivalence import explain, explain_patiently
+from tests.unit.grading.tables import load_table
 
 CASES = load_table("grading_equivalence.json")
 MATHEMATICAL = st.text(alphabet="0123456789xyzeiπ+-*/^_=<>()[]{}\\,.;:%$ |!&'" + "frac sqrt pi text", max_size=40)
@@ -19,9 +19,9 @@ def test_table_is_large_and_its_ids_are_unique() -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=[case["id"] for case in CASES])
 def test_case(case: dict[str, str]) -> None:
-    found = patiently(case["a"], case["b"])
+    found = explain_patiently(case["a"], case["b"])
     assert found.verdict == case["verdict"], found.reason
-    assert patiently(case["b"], case["a"]).verdict == case["verdict"]
+    assert explain_patiently(case["b"], case["a"]).verdict == case["verdict"]
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case["id"] for case in CASES])

@@ -3,7 +3,7 @@
 import pytest
 
 from metamath_ray.errors import GraderBroken
-from metamath_ray.grading import GradeVerdict, Verdict, canaries, check_canaries, grade
+from metamath_ray.grading import GradeVerdict, Verdict, canaries, check_canaries, grade, pool
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,15 @@ def test_failing_canary_stops_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(canaries, "CANARIES", (("1", "2", Verdict.EQUAL),))
     with pytest.raises(GraderBroken, match="'1' and '2' are different"):
         check_canaries()
+
+
+def test_failing_extraction_stops_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(canaries, "EXTRACTION_CANARIES", (("The answer is: 7", "8"),))
+    with pytest.raises(GraderBroken, match="finds '7'"):
+        check_canaries()
+
+
+def test_canaries_need_no_algebra() -> None:
+    before = pool.num_algebra_calls()
+    check_canaries()
+    assert pool.num_algebra_calls() == before

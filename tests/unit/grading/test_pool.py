@@ -16,9 +16,8 @@ import pytest
 
 from metamath_ray.grading import Verdict, compare, pool
 from metamath_ray.grading.clock import start_clock
-from metamath_ray.grading.equivalence import explain, forget
+from metamath_ray.grading.equivalence import explain, explain_patiently, forget
 from metamath_ray.grading.limits import COMPARE_SECONDS
-from tests.unit.grading.tables import patiently
 
 NEEDS_ALGEBRA = (r"\sqrt{3+2\sqrt{2}}", r"1+\sqrt{2}")
 
@@ -44,14 +43,16 @@ def test_numbers_need_no_worker() -> None:
 def test_algebra_from_another_thread() -> None:
     with ThreadPoolExecutor(4) as executor:
         verdicts = list(
-            executor.map(lambda n: patiently(rf"\sqrt{{{n}+2\sqrt{{{n - 1}}}}}", rf"1+\sqrt{{{n - 1}}}"), range(50, 58))
+            executor.map(
+                lambda n: explain_patiently(rf"\sqrt{{{n}+2\sqrt{{{n - 1}}}}}", rf"1+\sqrt{{{n - 1}}}"), range(50, 58)
+            )
         )
     assert {found.verdict for found in verdicts} == {Verdict.EQUAL}
 
 
 async def test_algebra_inside_an_event_loop() -> None:
-    assert patiently(*NEEDS_ALGEBRA).is_equal
-    assert (await asyncio.to_thread(patiently, r"\sqrt{7+4\sqrt{3}}", r"2+\sqrt{3}")).is_equal
+    assert explain_patiently(*NEEDS_ALGEBRA).is_equal
+    assert (await asyncio.to_thread(explain_patiently, r"\sqrt{7+4\sqrt{3}}", r"2+\sqrt{3}")).is_equal
 
 
 def test_killed_worker_is_replaced() -> None:
@@ -60,7 +61,7 @@ def test_killed_worker_is_replaced() -> None:
         worker.kill()
         worker.wait()
     forget()
-    assert patiently(*NEEDS_ALGEBRA).is_equal
+    assert explain_patiently(*NEEDS_ALGEBRA).is_equal
 
 
 def test_stopped_worker_costs_no_more_than_the_promise() -> None:
@@ -70,7 +71,7 @@ def test_stopped_worker_costs_no_more_than_the_promise() -> None:
     assert explain(*NEEDS_ALGEBRA).verdict is Verdict.UNKNOWN
     assert time.monotonic() - begin < COMPARE_SECONDS
     pool.warm_up()
-    assert patiently(*NEEDS_ALGEBRA).is_equal
+    assert explain_patiently(*NEEDS_ALGEBRA).is_equal
 
 
 @pytest.mark.parametrize(
@@ -96,7 +97,7 @@ def test_over_the_time_limit_is_not_asked() -> None:
 
 
 def _compare_in_child() -> bool:
-    return patiently(*NEEDS_ALGEBRA).is_equal
+    return explain_patiently(*NEEDS_ALGEBRA).is_equal
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
@@ -107,7 +108,7 @@ def test_child_processes_have_their_own_workers(method: str) -> None:
     with context.Pool(1) as children:
         assert children.apply(_compare_in_child)
     forget()
-    assert patiently(*NEEDS_ALGEBRA).is_equal
+    assert explain_patiently(*NEEDS_ALGEBRA).is_equal
 
 
 def test_workers_die_with_their_parent() -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from metamath_ray.errors import AccessDenied, BackPressure, EngineError, EngineUnavailable, RequestRejected
+from metamath_ray.errors import AccessDenied, BackPressure, ConfigError, EngineError, EngineUnavailable, RequestRejected
 from metamath_ray.inference import CompletionRequest
-from metamath_ray.inference.openai_compatible import OpenAICompatibleEngine
+from metamath_ray.inference.openai_compatible import OpenAICompatibleEngine, probe
 from metamath_ray.types import ChatMessage, FinishReason, RenderedPrompt, SamplingParameters
 
 USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
@@ -26,6 +26,7 @@ class Server:
     body: dict[str, Any] = field(default_factory=dict)
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     url: str = ""
+    raw: bytes | None = None
 
 
 @pytest.fixture
@@ -36,10 +37,13 @@ def server() -> Iterator[Server]:
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             script.asked.append((self.path, body))
+            self.do_GET()
+
+        def do_GET(self) -> None:
             self.send_response(script.status)
             self.send_header("Content-Type", "application/json")
             self.end_headers()
-            self.wfile.write(json.dumps(script.body).encode())
+            self.wfile.write(script.raw or json.dumps(script.body).encode())
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: ANN401
             pass
@@ -100,6 +104,7 @@ async def test_messages_go_to_chat_completions(server: Server) -> None:
     ("status", "error"),
     [
         (400, RequestRejected),
+        (408, EngineUnavailable),
         (401, AccessDenied),
         (403, AccessDenied),
         (404, AccessDenied),
@@ -125,6 +130,23 @@ async def test_an_answer_without_a_text_is_the_requests_fault(server: Server, bo
     server.body = body
     with pytest.raises(RequestRejected, match="without a text"):
         await engine(server.url).complete(request(CHAT))
+
+
+@pytest.mark.parametrize("raw", [b"<html>gateway</html>", b"{", b"[]", b"null", b'"text"'])
+async def test_an_answer_that_is_no_completion_is_the_engines_fault(server: Server, raw: bytes) -> None:
+    server.raw = raw
+    with pytest.raises(EngineUnavailable):
+        await engine(server.url).complete(request(TOKENS))
+
+
+def test_a_probe_tells_a_wrong_key_from_nobody_from_a_server_without_a_list(server: Server) -> None:
+    server.status = 401
+    with pytest.raises(AccessDenied, match="refuses the key"):
+        probe(base_url=server.url, api_key=KEY)
+    with pytest.raises(ConfigError, match="nobody answers"):
+        probe(base_url="http://127.0.0.1:9/v1", api_key=KEY)
+    server.status = 404
+    probe(base_url=server.url, api_key=KEY)
 
 
 async def test_nobody_listening_is_the_engines_fault() -> None:

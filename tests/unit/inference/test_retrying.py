@@ -1,4 +1,5 @@
 import asyncio
+import time
 
 import pytest
 
@@ -16,6 +17,7 @@ def request(seed: int = 0) -> CompletionRequest:
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retrying, "FIRST_WAIT_SECONDS", 0.001)
     monkeypatch.setattr(retrying, "LONGEST_WAIT_SECONDS", 0.002)
+    monkeypatch.setattr(retrying, "SUSPECT_AFTER_SECONDS", 0.02)
 
 
 async def test_an_engine_that_comes_back_is_waited_for() -> None:
@@ -50,7 +52,7 @@ async def test_a_request_that_kills_a_living_engine_is_itself_at_fault() -> None
             await asyncio.sleep(0.001)
 
     background = asyncio.create_task(others())
-    with pytest.raises(RequestRejected, match="while other requests were answered"):
+    with pytest.raises(RequestRejected, match="while others were answered"):
         await engine.complete(request(13))
     await background
 
@@ -62,3 +64,28 @@ async def test_a_full_engine_is_never_held_against_the_request() -> None:
         return remaining.pop() if remaining else "ok"
 
     assert (await RetryingEngine(ScriptedEngine(script), budget_seconds=30).complete(request())).text == "ok"
+
+
+async def test_an_engine_that_dies_and_comes_back_costs_no_request() -> None:
+    born = time.monotonic()
+
+    def script(_: CompletionRequest) -> Reply:
+        dead = 0.05 < time.monotonic() - born < 0.5
+        return EngineUnavailable("dead") if dead else "ok"
+
+    engine = RetryingEngine(ScriptedEngine(script, delay_seconds=0.01), budget_seconds=30)
+    slots = asyncio.Semaphore(16)
+
+    async def row(seed: int) -> str:
+        async with slots:
+            return (await engine.complete(request(seed))).text
+
+    assert set(await asyncio.gather(*map(row, range(200)))) == {"ok"}
+
+
+async def test_the_wait_grows_while_an_engine_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retrying, "LONGEST_WAIT_SECONDS", 10.0)
+    monkeypatch.setattr(retrying, "FIRST_WAIT_SECONDS", 0.5)
+    waits = [retrying._wait_seconds(attempts) for attempts in range(6)]
+    assert waits[0] <= 0.5
+    assert waits[5] >= 5.0

@@ -92,6 +92,19 @@ def test_a_summary_counts_by_augmentation_what_is_planned(run: RunDirectory) -> 
     assert kind.num_tokens == 4 * 5
 
 
+def test_an_item_that_stands_twice_counts_once_and_not_as_its_failure(run: RunDirectory) -> None:
+    plan(run, 4)
+    store(run, [0, 1], "a", OutcomeStatus.FAILED)
+    store(run, [0], "b")
+    store(run, [1], "c", OutcomeStatus.REJECTED)
+    store(run, [1], "d", OutcomeStatus.REJECTED)
+    summary = summarize(run)
+    assert (summary.num_finished, summary.num_planned) == (2, 4)
+    statuses = [row["status"] for row in outcomes_in_plan_order(run, PlanIndex(run))]
+    assert statuses == ["accepted", "rejected"]
+    assert unfinished_positions(run).tolist() == [2, 3]
+
+
 def test_a_manifest_gives_itself_back_and_names_differences(run: RunDirectory) -> None:
     manifest = Manifest(content={"seed": 0, "sampling": {"temperature": 0.7}}, configuration={"a": 1})
     run.write_manifest(manifest)

@@ -1,0 +1,99 @@
+"""The engine against a scripted handle: which errors are whose."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from ray import serve
+from ray.exceptions import ActorDiedError, RayTaskError
+from ray.serve.exceptions import BackPressureError
+
+from metamath_ray.distributed.serve_engine import ServeEngine
+from metamath_ray.errors import BackPressure, EngineError, EngineUnavailable, RequestRejected
+from metamath_ray.inference import CompletionRequest
+from metamath_ray.types import FinishReason, RenderedPrompt, SamplingParameters
+
+ANSWER = {"text": " 7", "finish_reason": "stop", "num_prompt_tokens": 3, "num_completion_tokens": 2}
+REQUEST = CompletionRequest(prompt=RenderedPrompt(token_ids=(1, 2)), sampling=SamplingParameters(), seed=9)
+
+
+class Response:
+    """What a handle call returns: awaitable, cancellable."""
+
+    def __init__(self, answer: Callable[[], Awaitable[dict[str, Any]]]) -> None:
+        self._answer = answer
+        self.cancelled = False
+
+    def __await__(self) -> Any:  # noqa: ANN401
+        return self._answer().__await__()
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class Handle:
+    """Answers every call alike; keeps what it was asked."""
+
+    def __init__(self, answer: Callable[[], Awaitable[dict[str, Any]]]) -> None:
+        self.response = Response(answer)
+        self.asked: dict[str, Any] = {}
+
+    @property
+    def complete(self) -> "Handle":
+        return self
+
+    def remote(self, **arguments: Any) -> Response:  # noqa: ANN401
+        self.asked = arguments
+        return self.response
+
+
+def engine(monkeypatch: pytest.MonkeyPatch, handle: Handle, timeout_seconds: float = 5) -> ServeEngine:
+    monkeypatch.setattr(serve, "get_deployment_handle", lambda *_: handle)
+    return ServeEngine(application="app", model="m", timeout_seconds=timeout_seconds)
+
+
+def answers(answer: dict[str, Any] | Exception) -> Handle:
+    async def reply() -> dict[str, Any]:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    return Handle(reply)
+
+
+async def test_token_ids_and_seed_go_out_and_a_completion_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    handle = answers(ANSWER)
+    completion = await engine(monkeypatch, handle).complete(REQUEST)
+    assert (handle.asked["prompt_token_ids"], handle.asked["seed"]) == ([1, 2], 9)
+    assert (completion.text, completion.finish_reason, completion.seed) == (" 7", FinishReason.STOP, 9)
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        pytest.param({"code": 400, "message": "too long"}, RequestRejected, id="refused"),
+        pytest.param({"code": 500, "message": "broken"}, EngineUnavailable, id="server-error"),
+        pytest.param(BackPressureError(num_queued_requests=9, max_queued_requests=8), BackPressure, id="full"),
+        pytest.param(ActorDiedError(), EngineUnavailable, id="replica-died"),
+        pytest.param(RayTaskError("f", "traceback", RuntimeError("EngineDead")), EngineUnavailable, id="engine-died"),
+    ],
+)
+async def test_an_error_says_who_is_at_fault(
+    monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any] | Exception, error: type[EngineError]
+) -> None:
+    with pytest.raises(error) as caught:
+        await engine(monkeypatch, answers(answer)).complete(REQUEST)
+    assert type(caught.value) is error
+    assert "\n" not in str(caught.value)
+
+
+async def test_a_request_that_hangs_is_cancelled_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never() -> dict[str, Any]:
+        await asyncio.sleep(60)
+        return ANSWER
+
+    handle = Handle(never)
+    with pytest.raises(EngineUnavailable, match="no answer within"):
+        await engine(monkeypatch, handle, timeout_seconds=0.05).complete(REQUEST)
+    assert handle.response.cancelled
