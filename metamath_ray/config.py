@@ -156,6 +156,11 @@ class OpenAIEngineConfig(FrozenConfig):
         return self.timeout_seconds
 
     @property
+    def num_replicas(self) -> int:
+        """None of ours."""
+        return 0
+
+    @property
     def num_gpus(self) -> int:
         """None of ours."""
         return 0

@@ -116,15 +116,13 @@ def engine_up(
         logs: The run's folder, which keeps Ray's and vLLM's logs under `logs/`.
     """
     config, engine = checked.config, checked.config.engine
-    is_hosted = isinstance(engine, OpenAIEngineConfig)
-    if is_hosted:
+    if isinstance(engine, OpenAIEngineConfig):
         observer.stage(f"asking {engine.base_url}")
         probe(base_url=engine.base_url, api_key=api_key(engine))
-    num_replicas = 0 if is_hosted else engine.num_replicas
-    num_cpus = CPU_PER_REPLICA * num_replicas + config.execution.num_workers + SPARE_CPUS
+    num_cpus = CPU_PER_REPLICA * engine.num_replicas + config.execution.num_workers + SPARE_CPUS
     observer.stage("starting Ray")
     with connected(config.ray, num_cpus=num_cpus, num_gpus=engine.num_gpus, logs=logs / "logs" if logs else None):
-        if is_hosted:
+        if isinstance(engine, OpenAIEngineConfig):
             yield BootstrapRunnerFactory(
                 config=config, model_path=checked.model_path, application="", api_key=api_key(engine)
             )

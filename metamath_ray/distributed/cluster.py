@@ -11,10 +11,12 @@ from pathlib import Path
 import ray
 
 from metamath_ray.config import RayConfig
-from metamath_ray.errors import ConfigError
+from metamath_ray.errors import ConfigError, RunFailed
 
 OBJECT_STORE_BYTES = 512 * 2**20
 """For a cluster that is started here: only plan rows and counts pass through it."""
+
+START_ATTEMPTS = 3
 
 _QUIET_ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -39,6 +41,7 @@ def connected(config: RayConfig, *, num_cpus: int, num_gpus: int = 0, logs: Path
 
     Raises:
         ConfigError: There is no cluster at the address, or this machine is too small.
+        RunFailed: Ray did not start here.
     """
     if ray.is_initialized():
         yield
@@ -92,14 +95,23 @@ def _attach(address: str) -> None:
 def _start(*, num_cpus: int) -> None:
     for name, value in _QUIET_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    ray.init(
-        address="local",
-        num_cpus=num_cpus,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        object_store_memory=OBJECT_STORE_BYTES,
-    )
+    for attempt in range(1, START_ATTEMPTS + 1):
+        try:
+            ray.init(
+                address="local",
+                num_cpus=num_cpus,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                object_store_memory=OBJECT_STORE_BYTES,
+            )
+        except Exception as error:  # bare, when this machine is too busy for Ray's own deadline of 30 s
+            ray.shutdown()
+            if attempt == START_ATTEMPTS:
+                reason = str(error).splitlines()[0]
+                raise RunFailed(f"Ray did not start on this machine in {attempt} attempts: {reason}") from error
+        else:
+            return
 
 
 def _silence_shutdown() -> None:

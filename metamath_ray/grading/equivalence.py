@@ -3,7 +3,13 @@
 import re
 
 from metamath_ray.grading.clock import start_clock
-from metamath_ray.grading.limits import CACHE_SIZE, MAX_ATTEMPTS, MAX_CACHED_CHARS
+from metamath_ray.grading.limits import (
+    CACHE_SIZE,
+    MAX_ATTEMPTS,
+    MAX_CACHED_CHARS,
+    MAX_LATEX_BRACKETS,
+    MAX_LATEX_CHARS,
+)
 from metamath_ray.grading.numbers import same_number
 from metamath_ray.grading.outcome import DIFFERENT, EQUAL, Comparison, decided, unknown
 from metamath_ray.grading.pool import ask_latex
@@ -191,6 +197,9 @@ def _compare_opaque(a: Reading, b: Reading) -> Comparison:
         return DIFFERENT
     if "\\" not in a.text + b.text or any(_PLAIN_WORD.search(text) for text in (a.text, b.text)):
         return unknown("not understood")
+    for text in (a.text, b.text):
+        if len(text) > MAX_LATEX_CHARS or sum(map(text.count, "([{")) > MAX_LATEX_BRACKETS:
+            return unknown("too long")
     return ask_latex(a.text, b.text)
 
 

@@ -27,6 +27,10 @@ MAX_STEPS = 20_000
 MAX_DEPTH = 60
 """Nesting of one parsed answer; keeps the recursive parser far from Python's own limit of 1,000 frames."""
 
+MAX_LATEX_CHARS = 400
+MAX_LATEX_BRACKETS = 60
+"""What is handed to the LaTeX library, whose parser takes exponential time on nested brackets."""
+
 MAX_READINGS = 6
 """Ways to read one ambiguous surface ("1,234" is a number or a pair)."""
 

@@ -48,7 +48,7 @@ _TIME = re.compile(
     re.I,
 )
 _CHOICE = re.compile(
-    r"(?:\\text\w*\s?\{\s?)?\(?(?P<letter>[A-J])(?:(?:\)|\.|:)\s?\}?|(?=[\u3040-\u9fff]))"
+    r"(?:\\text\w*\s?\{\s?)?\(?(?P<letter>[A-J])(?:\)\s?\}?|[.:](?=\s|\}?$)\s?\}?|(?=[\u3040-\u9fff]))"
     r"|(?P<bare>[A-J])\s+(?=[A-Z][a-z]|\\text|(?:non|not|because|since)\b)"
 )
 _ONLY_TEXT = re.compile(

@@ -106,4 +106,5 @@ def asked(row: dict[str, Any]) -> tuple[str, tuple[int | None, ...]]:
 
 def share_of_equal_texts(first: dict[str, dict[str, Any]], second: dict[str, dict[str, Any]]) -> float:
     """Return in how many of the items two runs have the same solution, to the letter."""
-    return sum(first[item_id]["solution"] == second[item_id]["solution"] for item_id in first) / len(first)
+    same = [item_id for item_id in first if first[item_id]["solution"] == second[item_id]["solution"]]
+    return len(same) / len(first)

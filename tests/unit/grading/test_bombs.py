@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metamath_ray.grading import Verdict, compare, extract_answer, grade
+from metamath_ray.grading import Verdict, compare, extract_answer, grade, pool
 from metamath_ray.grading.limits import COMPARE_SECONDS
 
 BOMBS = {
@@ -63,6 +63,11 @@ BOMBS = {
     "python-import": "__import__('os').system('true')",
     "python-lambda": "(lambda: 0).__class__.__mro__",
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _warm() -> None:
+    pool.warm_up()
 
 
 @pytest.mark.parametrize("bomb", BOMBS.values(), ids=BOMBS)

@@ -57,9 +57,9 @@ def test_many_numbers_are_fast_and_need_no_algebra() -> None:
 
 
 def _seconds(answers: list[str]) -> float:
-    begin = time.perf_counter()
+    begin = time.process_time()
     cluster_answers(answers)
-    return time.perf_counter() - begin
+    return time.process_time() - begin
 
 
 def test_algebra_is_asked_at_most_once_an_answer() -> None:
