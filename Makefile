@@ -39,6 +39,6 @@ clean:
 
 $(INSTALLED): requirements/cpu.lock pyproject.toml
 	test -x $(BIN)/uv || { $(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet uv; }
-	$(BIN)/uv pip sync --quiet $(TORCH) requirements/cpu.lock
+	$(BIN)/uv pip sync --quiet --compile-bytecode $(TORCH) requirements/cpu.lock
 	$(BIN)/uv pip install --quiet --no-deps --editable .
 	touch $@

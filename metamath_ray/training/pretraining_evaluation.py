@@ -15,6 +15,7 @@ from metamath_ray.datasets.word_problems import (
     WordProblem,
     generate_structures,
     is_wording_of,
+    keeps_answer,
     last_sentence_pairs,
     maskable_places,
     to_problem,
@@ -166,6 +167,7 @@ def evaluate_rewriting(
     statements = _kept(structures, sampler(Task.STATEMENT, asked), _is_statement_of)
     return {
         "temperature": temperature,
+        "rewrites_keeping_the_answer": rate(_kept(structures, rewrites, keeps_answer)),
         "rewrites_kept": rate(kept),
         "rewrites_kept_and_new": rate([a and b for a, b in zip(kept, changed, strict=True)]),
         "statements_kept": rate(statements),

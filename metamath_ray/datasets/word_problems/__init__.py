@@ -22,6 +22,7 @@ from metamath_ray.datasets.word_problems.wordings import (
     NumberPlace,
     Question,
     is_wording_of,
+    keeps_answer,
     last_sentence_pairs,
     write_question,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "generate_problems",
     "generate_structures",
     "is_wording_of",
+    "keeps_answer",
     "last_sentence_pairs",
     "maskable_places",
     "sample_from_split",

@@ -114,6 +114,21 @@ def is_wording_of(problem: WordProblem, text: str) -> bool:
     )
 
 
+def keeps_answer(problem: WordProblem, text: str) -> bool:
+    """Whether a text has every fact and a question of the problem; its asides, which do not matter, may be others."""
+    sentences = re.split(r"(?<=[.?]) (?=[A-Z0-9])", text)
+    aside = _any_aside(problem.cast.items)
+    without = [sentence for sentence in sentences if not aside.fullmatch(sentence)]
+    return is_wording_of(replace(problem, asides=()), " ".join(without))
+
+
+def _any_aside(items: str) -> re.Pattern[str]:
+    extras = "|".join(word for word in words("items") if word != items)
+    slots = {"name": r"\w+", "other": r"\w+", "a": r"\d+", "extras": f"(?:{extras})"}
+    templates = (template for group in TABLES["aside"]["move"].values() for template in group)
+    return re.compile("|".join(template.replace(".", r"\.").format(**slots) for template in templates))
+
+
 def unit_of(state: str, cast: Cast) -> str:
     """What the running value of a state counts, as a word."""
     unit: str = TABLES[state]["unit"]

@@ -15,6 +15,7 @@ from metamath_ray.datasets.word_problems import (
     generate_problems,
     generate_structures,
     is_wording_of,
+    keeps_answer,
     maskable_places,
     sample_problem,
     split_of,
@@ -127,6 +128,16 @@ def test_a_bystander_may_change_names_and_nobody_else() -> None:
         for name in bystanders - {f.other for f in problem.facts if f.other_matters}:
             assert is_wording_of(problem, question.replace(name, newcomer))
         assert not is_wording_of(problem, question.replace(owner, newcomer))
+
+
+def test_only_asides_may_differ_where_the_answer_is_kept() -> None:
+    for problem in STRUCTURES[:40]:
+        question = write_question(problem, 2)
+        assert keeps_answer(problem, question.text)
+        assert keeps_answer(
+            problem, f"{question.body[0]} The town has 5 houses. {' '.join((*question.body[1:], question.ask))}"
+        )
+        assert not keeps_answer(problem, " ".join((*question.body[1:], question.ask)))
 
 
 def test_splits_share_no_problem() -> None:

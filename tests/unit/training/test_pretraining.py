@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -25,6 +26,15 @@ MIXTURE = dict.fromkeys(TASKS, 1.0)
 TINY = ModelSettings(vocab_size=400, hidden_size=32, num_layers=1, num_heads=1, intermediate_size=64)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Tiny matrices: threads would only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def tokenizer() -> PreTrainedTokenizerFast:
     prompt_set = load_prompt_set(PROMPT_SET)
@@ -40,10 +50,10 @@ def _train(tokenizer: PreTrainedTokenizerFast, settings: StageSettings) -> tuple
 
 def test_training_learns_and_repeats_exactly(tokenizer: PreTrainedTokenizerFast) -> None:
     settings = StageSettings(
-        mixture=MIXTURE, loss_on_prompt=False, num_steps=12, rows_per_step=8, warmup_steps=1, eval_every=1
+        mixture=MIXTURE, loss_on_prompt=False, num_steps=8, rows_per_step=6, warmup_steps=1, eval_every=1
     )
     _, losses = _train(tokenizer, settings)
-    assert losses[-1] < losses[0] - 0.5
+    assert losses[-1] < losses[0] - 0.3
     assert _train(tokenizer, settings)[1] == losses
 
 
