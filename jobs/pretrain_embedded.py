@@ -3,7 +3,7 @@
     python jobs/pretrain_embedded.py --config jobs/configs/pretrain_embedded.yaml --output runs/embedded
     python jobs/pretrain_embedded.py --config jobs/configs/pretrain_embedded.yaml --output runs/embedded --evaluate-only
 
-Takes about 75 minutes on two CPU cores. A GPU is used when there is one.
+Takes an hour or more on two CPU cores. A GPU is used when there is one.
 """
 
 import argparse

@@ -61,7 +61,7 @@ vocabulary {model["vocab_size"]}, {model["max_positions"]} positions), stored in
 
 ## What it can do
 
-Test split, measured once, in float32 with Transformers:
+Test split, in float32 with Transformers:
 
     python jobs/pretrain_embedded.py --config jobs/configs/pretrain_embedded.yaml \\
         --output metamath_ray/embedded --evaluate-only
