@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 from ray import serve
 from ray.exceptions import RayError
-from ray.serve.config import HTTPOptions
+from ray.serve.config import ProxyLocation
 from ray.serve.exceptions import RayServeException
 from ray.serve.schema import ApplicationStatus
 
@@ -42,6 +42,11 @@ def resolve_dtype(config: ServeEngineConfig) -> str:
     return "float32" if config.dtype == "auto" and on_cpu else config.dtype
 
 
+def served_name(model: str) -> str:
+    """Return the name under which a model is served: Ray's OpenAI route takes what follows a colon for an adapter."""
+    return model.replace(":", "-")
+
+
 def llm_config_arguments(config: ServeEngineConfig, *, model_path: str) -> dict[str, Any]:
     """Translate our configuration into the arguments of `ray.serve.llm.LLMConfig`.
 
@@ -57,7 +62,7 @@ def llm_config_arguments(config: ServeEngineConfig, *, model_path: str) -> dict[
     if config.max_model_len is not None:
         engine_kwargs["max_model_len"] = config.max_model_len
     arguments: dict[str, Any] = {
-        "model_loading_config": {"model_id": config.model, "model_source": model_path},
+        "model_loading_config": {"model_id": served_name(config.model), "model_source": model_path},
         "engine_kwargs": engine_kwargs,
         "deployment_config": {
             "name": DEPLOYMENT_NAME.rpartition(":")[2],
@@ -127,7 +132,7 @@ def deploy_generator(config: ServeEngineConfig, *, model_path: str, application:
         )
     except ValueError as error:
         raise ConfigError(f"engine: {_one_line(error)}") from error
-    serve.start(http_options=HTTPOptions(host="127.0.0.1", port=0, location="NoServer"), logging_config=_QUIET)
+    serve.start(proxy_location=ProxyLocation.Disabled, logging_config=_QUIET)
     serve.run_many(
         [serve.RunTarget(target=target, name=application, route_prefix=None, logging_config=_QUIET)],
         wait_for_ingress_deployment_creation=False,
@@ -161,7 +166,7 @@ def _require_running(application: str, *, model: str) -> None:
             f"cluster; running: {', '.join(running) or 'none'}"
         )
     served = serve.get_deployment_handle(DEPLOYMENT_NAME, application).model_id.remote().result(timeout_s=60)
-    if served != model:
+    if served != served_name(model):
         raise ModelError(f"engine.attach: {application!r} serves {served!r}, and this run asks for {model!r}")
 
 

@@ -114,7 +114,7 @@ def test_an_application_that_does_not_run_is_named(tmp_path: Path) -> None:
 
 def test_an_application_with_another_model_is_refused(tmp_path: Path) -> None:
     engine = {"kind": "serve", "model": str(checkpoint_path("teacher")), "attach": "llm"}
-    with pytest.raises(ModelError, match="serves 'embedded:teacher'"):
+    with pytest.raises(ModelError, match="serves 'embedded-teacher'"):
         bootstrap(bootstrap_config(tmp_path / "run", engine=engine))
 
 
@@ -140,7 +140,7 @@ def test_the_openai_route_serves_a_bootstrap_too(
     engine = {
         "kind": "openai",
         "base_url": cluster.base_url,
-        "model": "embedded:teacher",
+        "model": "embedded-teacher",
         "tokenizer": "embedded:teacher",
         "api_key_env": "TEST_KEY",
     }

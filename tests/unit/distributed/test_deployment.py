@@ -39,3 +39,8 @@ def test_no_prompt_reaches_a_log() -> None:
     arguments = llm_config_arguments(ServeEngineConfig(), model_path="/model")
     assert arguments["deployment_config"]["logging_config"]["enable_access_log"] is False
     assert "enable_log_requests" not in arguments["engine_kwargs"]
+
+
+def test_a_served_name_has_no_colon() -> None:
+    arguments = llm_config_arguments(ServeEngineConfig(model="embedded:teacher"), model_path="/model")
+    assert arguments["model_loading_config"] == {"model_id": "embedded-teacher", "model_source": "/model"}
