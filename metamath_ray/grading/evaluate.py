@@ -1,6 +1,7 @@
 """Evaluation of nodes in worlds that cannot blow up: capped rationals here; `residues` and `balls` are the others."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from fractions import Fraction
 from functools import reduce
@@ -17,7 +18,7 @@ class Unsupported(Exception):
     """The value does not exist in this world, or is too large for it."""
 
 
-class Field(Generic[T]):
+class Field(ABC, Generic[T]):
     """The operations of one world; `index` holds the values of the running indices of sums."""
 
     def __init__(self) -> None:
@@ -34,29 +35,29 @@ class Field(Generic[T]):
         if self._steps > MAX_STEPS or (self._steps % 256 == 0 and is_over()):
             raise Unsupported("too many operations")
 
+    @abstractmethod
     def rational(self, value: Fraction) -> T:
         """Return the value of a literal."""
-        raise NotImplementedError
 
     def symbol(self, name: str) -> T:
         """Return the value that stands for a free symbol or a constant."""
         raise Unsupported(name)
 
+    @abstractmethod
     def add(self, a: T, b: T) -> T:
         """Return a + b."""
-        raise NotImplementedError
 
+    @abstractmethod
     def mul(self, a: T, b: T) -> T:
         """Return a · b."""
-        raise NotImplementedError
 
+    @abstractmethod
     def div(self, a: T, b: T) -> T:
         """Return a / b."""
-        raise NotImplementedError
 
+    @abstractmethod
     def integer_power(self, base: T, exponent: int) -> T:
         """Return base to an integer power."""
-        raise NotImplementedError
 
     def power(self, base: T, exponent: T) -> T:
         """Return base to any other power."""

@@ -138,7 +138,7 @@ def test_card_is_what_the_hub_reads(tmp_path: Path, selection: list[Selected | R
             dict.fromkeys(["api_key", "hf_token", "password"], "(hidden)"),
         ),
         ({"api_key": None, "max_tokens": 5, "keyword": "a"}, {"api_key": None, "max_tokens": 5, "keyword": "a"}),
-        ("/work/shared/data/train.jsonl", "train.jsonl"),
+        ("/srv/data/train.jsonl", "train.jsonl"),
         ("read ~/models/teacher, then /mnt/a b", "read teacher, then a b"),
         (Path("/home/someone/models/teacher"), "teacher"),
         ("openai/gsm8k at 1/2", "openai/gsm8k at 1/2"),
