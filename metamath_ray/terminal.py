@@ -83,6 +83,8 @@ class TerminalObserver:
             TimeRemainingColumn(),
             console=console,
             transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
             disable=not console.is_terminal,
         )
         self._task = self._progress.add_task("", total=None, details="")
