@@ -22,6 +22,7 @@ from metamath_ray.distributed.serve_engine import ServeEngine
 from metamath_ray.errors import MetamathRayError, RunFailed, UserError
 from metamath_ray.grading import check_canaries
 from metamath_ray.inference import CompletionEngine, RetryingEngine
+from metamath_ray.inference.models import context_length
 from metamath_ray.inference.openai_compatible import OpenAICompatibleEngine, probe
 from metamath_ray.storage import RunDirectory, item_from_row, outcome_to_row, summarize, unfinished_positions
 from metamath_ray.storage.manifest import now
@@ -101,7 +102,10 @@ class BootstrapRunnerFactory:
                 timeout_seconds=engine.timeout_seconds,
             )
         return ServeEngine(
-            application=self.application, model=engine.model, timeout_seconds=engine.request_timeout_seconds
+            application=self.application,
+            model=engine.model,
+            timeout_seconds=engine.request_timeout_seconds,
+            max_model_len=engine.max_model_len or context_length(self.model_path),
         )
 
 

@@ -19,8 +19,11 @@ DEPLOYMENT_NAME = "CompletionServer:generator"
 class ServeEngine:
     """Calls `CompletionServer.complete` over a deployment handle, which balances over the replicas."""
 
-    def __init__(self, *, application: str, model: str, timeout_seconds: float) -> None:
+    def __init__(
+        self, *, application: str, model: str, timeout_seconds: float, max_model_len: int | None = None
+    ) -> None:
         self._model = model
+        self._max_model_len = max_model_len
         self._timeout_seconds = timeout_seconds
         self._handle = serve.get_deployment_handle(DEPLOYMENT_NAME, application)
 
@@ -46,12 +49,23 @@ class ServeEngine:
             model=self._model,
         )
 
+    def _max_tokens(self, request: CompletionRequest, num_prompt_tokens: int) -> int:
+        """Return the wanted length, or what the model's context leaves of it: such a completion ends as truncated."""
+        if self._max_model_len is None:
+            return request.sampling.max_tokens
+        room = self._max_model_len - num_prompt_tokens
+        if room < 1:
+            raise RequestRejected(
+                f"the prompt has {num_prompt_tokens} tokens, and the model holds {self._max_model_len} with the answer"
+            )
+        return min(request.sampling.max_tokens, room)
+
     async def _call(self, request: CompletionRequest, token_ids: list[int]) -> dict[str, Any]:
         response = self._handle.complete.remote(
             prompt_token_ids=token_ids,
             temperature=request.sampling.temperature,
             top_p=request.sampling.top_p,
-            max_tokens=request.sampling.max_tokens,
+            max_tokens=self._max_tokens(request, len(token_ids)),
             stop=list(request.sampling.stop),
             seed=request.seed,
         )

@@ -67,6 +67,15 @@ def _digest(file: Path) -> str:
         return hashlib.sha256(source.read(HASHED_WHOLE_BYTES)).hexdigest()
 
 
+def context_length(path: str) -> int | None:
+    """Return how many tokens a local model can hold; None where its files are not here or do not say."""
+    file = Path(path) / "config.json"
+    if not file.is_file():
+        return None
+    positions = json.loads(file.read_text(encoding="utf-8")).get("max_position_embeddings")
+    return positions if isinstance(positions, int) else None
+
+
 def check_prompt_set(path: str, *, name: str, prompt_set_hash: str) -> None:
     """Refuse to ask a model in other words than it was taught.
 

@@ -69,6 +69,23 @@ async def test_token_ids_and_seed_go_out_and_a_completion_comes_back(monkeypatch
     assert (completion.text, completion.finish_reason, completion.seed) == (" 7", FinishReason.STOP, 9)
 
 
+@pytest.mark.parametrize(("context", "asked"), [(None, 1024), (4096, 1024), (10, 8)])
+async def test_a_completion_is_as_long_as_the_context_leaves_room(
+    monkeypatch: pytest.MonkeyPatch, context: int | None, asked: int
+) -> None:
+    handle = answers(ANSWER)
+    monkeypatch.setattr(serve, "get_deployment_handle", lambda *_: handle)
+    await ServeEngine(application="a", model="m", timeout_seconds=5, max_model_len=context).complete(REQUEST)
+    assert handle.asked["max_tokens"] == asked
+
+
+async def test_a_prompt_that_fills_the_context_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "get_deployment_handle", lambda *_: answers(ANSWER))
+    small = ServeEngine(application="a", model="m", timeout_seconds=5, max_model_len=2)
+    with pytest.raises(RequestRejected, match="the model holds 2"):
+        await small.complete(REQUEST)
+
+
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
