@@ -11,7 +11,7 @@ MetamathRayError
 │   ├── RequestRejected       this request is at fault: the row fails, the run goes on
 │   ├── EngineUnavailable     the engine is at fault: retried with back-off on another replica
 │   │   └── BackPressure      the engine is full
-│   └── AccessDenied          the key is wrong: no retry will help, the run ends
+│   └── AccessDenied          the key or the model name is refused: no retry will help, the run ends
 ├── GraderBroken              the grader fails its known pairs: nothing may be labelled with it
 └── RunFailed                 too much failed: the run ends non-zero, its outcomes stay
 """
@@ -62,7 +62,7 @@ class BackPressure(EngineUnavailable):
 
 
 class AccessDenied(EngineError):
-    """The engine refuses the caller's credentials."""
+    """The engine refuses the caller's credentials, or has no model of the name asked for."""
 
 
 class GraderBroken(MetamathRayError):
