@@ -1,13 +1,16 @@
-"""Trains the two embedded models, or measures them.
+r"""Trains the two embedded models, or measures them.
 
-    python jobs/pretrain_embedded.py --config jobs/configs/pretrain_embedded.yaml --output runs/embedded
+    torchrun --nproc-per-node 2 jobs/pretrain_embedded.py --config jobs/configs/pretrain_embedded.yaml \
+        --output runs/embedded
     python jobs/pretrain_embedded.py --config jobs/configs/pretrain_embedded.yaml --output runs/embedded --evaluate-only
 
-Takes an hour or more on two CPU cores. A GPU is used when there is one.
+Takes an hour or more on two CPU cores, which two processes use better than one does. The rows of a step are the same
+for any number of processes. A GPU is used when there is one.
 """
 
 import argparse
 import json
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 import yaml
 from transformers import AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -24,6 +28,7 @@ from metamath_ray.training.model_card import made_with, write_card
 from metamath_ray.training.pretraining import (
     PROMPT_SET,
     PretrainingConfig,
+    Share,
     new_model,
     save_checkpoint,
     train_stage,
@@ -49,14 +54,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--stage", help="run this stage alone; it starts from the checkpoint of the stage before")
     parser.add_argument("--evaluate-only", action="store_true", help="measure the checkpoints on the test split")
     parser.add_argument("--num-problems", type=int, default=400, help="problems a measurement")
+    parser.add_argument("--seed", type=int, default=1, help="selects the problems of --evaluate-only")
     options = parser.parse_args(arguments)
     config = PretrainingConfig.model_validate(yaml.safe_load(options.config.read_text(encoding="utf-8")))
     if options.evaluate_only:
         for name in [options.stage] if options.stage else SHIPPED:
-            measure(options.output / name, options.num_problems)
+            measure(options.output / name, options.num_problems, options.seed)
         return
+    if "WORLD_SIZE" in os.environ:
+        dist.init_process_group()
     for stage in [options.stage] if options.stage else config.stages:
         start(stage, config, options.output).train()
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 @dataclass(frozen=True)
@@ -75,6 +85,13 @@ class StageRun:
         train_stage(self.model, self.tokenizer, settings, f"{self.config.seed}:{self.stage}", self.report)
 
     def report(self, step: int, figures: dict[str, Any]) -> None:
+        """The first process measures and saves; the others wait."""
+        if Share.mine().rank == 0:
+            self._measure_and_save(step, figures)
+        if dist.is_initialized():
+            dist.barrier()
+
+    def _measure_and_save(self, step: int, figures: dict[str, Any]) -> None:
         """Measures on the validation split, logs a line and replaces the checkpoint."""
         sampler = Sampler(self.model, self.tokenizer)
         measured = evaluate_solving(sampler, "validation", 96, seed=0)
@@ -94,7 +111,7 @@ class StageRun:
             "prompt_set_hash": load_prompt_set(PROMPT_SET).hash,
             "parent": parent_of(self.stage, self.config),
             "data": {"source": "word_problems", "split": "train", "rows_seed": f"{self.config.seed}:{self.stage}"},
-            "made_with": made_with(),
+            "made_with": {**made_with(), "num_processes": Share.mine().num_processes},
             "training": {"step": step, "tokens": figures["tokens"], **self.config.model_dump()},
         }
 
@@ -123,12 +140,12 @@ def load(folder: Path) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
     return LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32), AutoTokenizer.from_pretrained(folder)
 
 
-def measure(folder: Path, num_problems: int) -> dict[str, Any]:
+def measure(folder: Path, num_problems: int, seed: int) -> dict[str, Any]:
     """Measures a checkpoint on the test split and writes ``evaluation.json`` and its card, README.md, into it."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     model, tokenizer = load(folder)
     model.to(_device())
-    results = evaluate_all(Sampler(model, tokenizer), "test", num_problems, seed=0)
+    results = evaluate_all(Sampler(model, tokenizer), "test", num_problems, seed)
     (folder / "evaluation.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     manifest = json.loads((folder / "metamath_ray.json").read_text(encoding="utf-8"))
     (folder / "README.md").write_text(write_card(folder.name, manifest, results), encoding="utf-8")
@@ -137,7 +154,7 @@ def measure(folder: Path, num_problems: int) -> dict[str, Any]:
 
 
 def _device() -> str:
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
 
 
 def _learn_tokenizer(config: PretrainingConfig) -> PreTrainedTokenizerFast:

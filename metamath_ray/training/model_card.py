@@ -43,7 +43,8 @@ vocabulary {model["vocab_size"]}, {model["max_positions"]} positions), stored in
 
 ## How it was made
 
-    python jobs/pretrain_embedded.py --config jobs/configs/pretrain_embedded.yaml --output metamath_ray/embedded
+    torchrun --nproc-per-node {made["num_processes"]} jobs/pretrain_embedded.py \\
+        --config jobs/configs/pretrain_embedded.yaml --output metamath_ray/embedded
 
 | | |
 |---|---|

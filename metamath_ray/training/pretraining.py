@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from pydantic import BaseModel, ConfigDict
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor, nn
+from torch.distributed.optim import ZeroRedundancyOptimizer
 from torch.nn.functional import cross_entropy
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -128,29 +130,36 @@ class Batch:
     targets: Tensor
 
 
+Encoded = tuple[list[int], list[int]]
+"""The token ids of a row, and its targets."""
+
+
 class RowEncoder:
     """Rows to batches, by the renderer that serving uses."""
 
     def __init__(self, renderer: Renderer, pad_token_id: int, loss_on_prompt: bool) -> None:
         self._renderer, self._pad, self._loss_on_prompt = renderer, pad_token_id, loss_on_prompt
 
-    def batches(self, some_rows: Sequence[Row], micro_batches: int) -> list[Batch]:
-        """Sorts the rows of a step by length and splits them into about equally long batches."""
-        encoded = sorted((self._encode(row) for row in some_rows), key=lambda pair: len(pair[0]))
-        parts: list[list[tuple[list[int], list[int]]]] = [[] for _ in range(micro_batches)]
+    def encode(self, some_rows: Sequence[Row]) -> list[Encoded]:
+        """The rows of a step, shortest first."""
+        return sorted((self._encode(row) for row in some_rows), key=lambda pair: len(pair[0]))
+
+    def batches(self, encoded: Sequence[Encoded], micro_batches: int) -> list[Batch]:
+        """Splits rows that are sorted by length into batches of about equally many tokens."""
+        parts: list[list[Encoded]] = [[] for _ in range(micro_batches)]
         total, used = sum(len(ids) for ids, _ in encoded), 0
         for pair in encoded:
             parts[used * micro_batches // total].append(pair)
             used += len(pair[0])
         return [self._pad_rows(part) for part in parts if part]
 
-    def _encode(self, row: Row) -> tuple[list[int], list[int]]:
+    def _encode(self, row: Row) -> Encoded:
         prompt, response = self._renderer.render_with_response(row.task, row.fields, row.response, source=SOURCE)
         ids = prompt + response
         targets = ids[1:] if self._loss_on_prompt else [IGNORED] * (len(prompt) - 1) + response
         return ids[:-1], targets
 
-    def _pad_rows(self, part: Sequence[tuple[list[int], list[int]]]) -> Batch:
+    def _pad_rows(self, part: Sequence[Encoded]) -> Batch:
         length = max(len(ids) for ids, _ in part)
         ids = torch.tensor([ids + [self._pad] * (length - len(ids)) for ids, _ in part])
         targets = torch.tensor([targets + [IGNORED] * (length - len(targets)) for _, targets in part])
@@ -174,16 +183,34 @@ def learning_rate_at(step: int, settings: StageSettings) -> float:
     return settings.learning_rate * min(warm, cool)
 
 
-def make_optimizers(model: nn.Module, settings: StageSettings) -> list[torch.optim.Optimizer]:
-    """Muon for the weight matrices of the layers, AdamW for embeddings and norms."""
+@dataclass(frozen=True)
+class Share:
+    """This process's part of each step: every ``num_processes``-th row, counted from ``rank``."""
+
+    rank: int = 0
+    num_processes: int = 1
+
+    @classmethod
+    def mine(cls) -> "Share":
+        """All of it, unless torchrun started several processes."""
+        return cls(dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else cls()
+
+
+def make_optimizers(model: nn.Module, settings: StageSettings, share: Share) -> list[torch.optim.Optimizer]:
+    """Muon for the weight matrices of the layers, AdamW for embeddings and norms.
+
+    Of several processes each updates its part of the matrices and sends it to the others.
+    """
     named = dict(model.named_parameters())
     matrices = [p for name, p in named.items() if p.ndim == 2 and "layers" in name]
     others = [p for name, p in named.items() if not (p.ndim == 2 and "layers" in name)]
     rate, decay = settings.learning_rate, settings.weight_decay
-    return [
-        Muon(matrices, lr=rate, weight_decay=decay),
-        torch.optim.AdamW(others, lr=rate, betas=(0.9, 0.95), weight_decay=0.0),
-    ]
+    muon = (
+        ZeroRedundancyOptimizer(matrices, Muon, lr=rate, weight_decay=decay)
+        if share.num_processes > 1
+        else Muon(matrices, lr=rate, weight_decay=decay)
+    )
+    return [muon, torch.optim.AdamW(others, lr=rate, betas=(0.9, 0.95), weight_decay=0.0)]
 
 
 Report = Callable[[int, dict[str, Any]], None]
@@ -206,45 +233,54 @@ def train_stage(
         report: called every ``eval_every`` steps and at the end with the step and figures of training.
 
     Returns:
-        The number of tokens read.
+        The number of tokens read, by all processes.
     """
-    renderer = Renderer(load_prompt_set(PROMPT_SET), tokenizer)
-    encoder = RowEncoder(renderer, tokenizer.pad_token_id, settings.loss_on_prompt)
-    source = rows(settings.mixture, seed)
-    optimizers, device = make_optimizers(model, settings), model.device
+    encoder = RowEncoder(
+        Renderer(load_prompt_set(PROMPT_SET), tokenizer), tokenizer.pad_token_id, settings.loss_on_prompt
+    )
+    source, share = rows(settings.mixture, seed), Share.mine()
+    optimizers = make_optimizers(model, settings, share)
     tokens, started = 0, time.monotonic()
     for step in range(settings.num_steps):
-        batches = encoder.batches(list(islice(source, settings.rows_per_step)), settings.micro_batches)
-        loss = _step(model, batches, optimizers, learning_rate_at(step, settings), device)
-        tokens += sum(batch.input_ids.numel() for batch in batches)
+        encoded = encoder.encode(list(islice(source, settings.rows_per_step)))
+        num_targets = sum(target != IGNORED for _, targets in encoded for target in targets)
+        tokens += sum(len(ids) for ids, _ in encoded)
+        batches = encoder.batches(encoded[share.rank :: share.num_processes], settings.micro_batches)
+        loss = _accumulate(model, batches, num_targets)
+        _sum_over_processes([loss, *(p.grad for p in model.parameters() if p.grad is not None)], share)
+        _update(model, optimizers, learning_rate_at(step, settings))
         if (step + 1) % settings.eval_every == 0 or step + 1 == settings.num_steps:
-            report(step + 1, {"loss": round(loss, 4), "tokens": tokens, "seconds": round(time.monotonic() - started)})
+            seconds = round(time.monotonic() - started)
+            report(step + 1, {"loss": round(loss.item(), 4), "tokens": tokens, "seconds": seconds})
     return tokens
 
 
-def _step(
-    model: LlamaForCausalLM,
-    batches: Sequence[Batch],
-    optimizers: Sequence[torch.optim.Optimizer],
-    rate: float,
-    device: torch.device,
-) -> float:
+def _accumulate(model: LlamaForCausalLM, batches: Sequence[Batch], num_targets: int) -> Tensor:
+    """Adds up the gradients of these batches, and their part of the step's loss."""
     model.train()
-    num_targets = sum(int((batch.targets != IGNORED).sum()) for batch in batches)
-    total = 0.0
+    device, total = model.device, torch.zeros((), device=model.device)
     for batch in batches:
         moved = Batch(batch.input_ids.to(device), batch.targets.to(device))
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             loss = summed_loss(model, moved) / num_targets
         torch.autograd.backward(loss)
-        total += float(loss.detach())
+        total += loss.detach()
+    return total
+
+
+def _sum_over_processes(tensors: Sequence[Tensor], share: Share) -> None:
+    if share.num_processes > 1:
+        for tensor in tensors:
+            dist.all_reduce(tensor)
+
+
+def _update(model: LlamaForCausalLM, optimizers: Sequence[torch.optim.Optimizer], rate: float) -> None:
     nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["lr"] = rate
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-    return total
 
 
 def save_checkpoint(

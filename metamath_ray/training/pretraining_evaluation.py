@@ -180,7 +180,7 @@ def evaluate_all(sampler: Sampler, split: Split, num_problems: int, seed: int) -
         "split": split,
         "seed": seed,
         "solving": evaluate_solving(sampler, split, num_problems, seed),
-        "sampling": evaluate_sampling(sampler, split, max(1, num_problems // 4), seed),
+        "sampling": evaluate_sampling(sampler, split, max(1, num_problems // 2), seed),
         "backward": evaluate_backward(sampler, split, num_problems, seed),
         "rewriting": evaluate_rewriting(sampler, split, num_problems, seed),
     }

@@ -10,7 +10,7 @@ from metamath_ray.datasets.word_problems.operations import PERCENT_AS_DIVISOR, N
 from metamath_ray.datasets.word_problems.structure import Cast, Fact, WordProblem
 from metamath_ray.datasets.word_problems.wordings import TABLES, words
 
-STEP_WEIGHTS = {2: 46, 3: 28, 4: 13, 5: 6, 6: 4, 7: 2, 8: 1}
+STEP_WEIGHTS = {2: 44, 3: 28, 4: 14, 5: 7, 6: 4, 7: 2, 8: 1}
 """How often a problem has so many steps, in percent."""
 
 START_STATES = {"count": 40, "money": 25, "made": 13, "miles": 12, "age": 10}

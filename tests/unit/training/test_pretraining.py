@@ -60,7 +60,7 @@ def test_training_learns_and_repeats_exactly(tokenizer: PreTrainedTokenizerFast)
 def test_loss_covers_the_response_and_its_end_alone(tokenizer: PreTrainedTokenizerFast) -> None:
     row = next(rows({"statement": 1.0}, "r"))
     encoder = RowEncoder(Renderer(load_prompt_set(PROMPT_SET), tokenizer), tokenizer.pad_token_id, loss_on_prompt=False)
-    [batch] = encoder.batches([row], 1)
+    [batch] = encoder.batches(encoder.encode([row]), 1)
     learned = batch.targets[0][batch.targets[0] != IGNORED].tolist()
     assert tokenizer.decode(learned) == f" {row.response}<|eos|>"
     assert batch.input_ids[0, 0] == tokenizer.bos_token_id
@@ -69,7 +69,7 @@ def test_loss_covers_the_response_and_its_end_alone(tokenizer: PreTrainedTokeniz
 def test_micro_batches_hold_each_row_once(tokenizer: PreTrainedTokenizerFast) -> None:
     some = list(islice(rows(MIXTURE, "m"), 30))
     encoder = RowEncoder(Renderer(load_prompt_set(PROMPT_SET), tokenizer), tokenizer.pad_token_id, loss_on_prompt=True)
-    assert sum(batch.input_ids.shape[0] for batch in encoder.batches(some, 4)) == 30
+    assert sum(batch.input_ids.shape[0] for batch in encoder.batches(encoder.encode(some), 4)) == 30
 
 
 def test_rows_repeat_with_their_seed() -> None:
