@@ -6,7 +6,6 @@ it can be killed at any moment, its memory goes with it, and the kernel bounds i
 """
 
 import ctypes
-import importlib
 import json
 import os
 import resource
@@ -14,7 +13,7 @@ import select
 import signal
 import sys
 
-from metamath_ray.grading import precise
+from metamath_ray.grading import latex, precise
 from metamath_ray.grading.limits import ALGEBRA_SECONDS, WORKER_CPU_SECONDS, WORKER_MEMORY_BYTES
 from metamath_ray.grading.outcome import DIFFERENT, EQUAL, Comparison, unknown
 from metamath_ray.grading.tree import Node, number, symbol, unpack
@@ -24,6 +23,8 @@ _PR_SET_PDEATHSIG = 1
 _MAX_ANSWER_BYTES = 4_096
 _MIN_SHARE = 0.6
 """Part of its time that a question must have had a processor before it counts as too hard."""
+
+_KNOWN_LATEX = ((r"\int_0^1 2x\,dx", "1"), (r"\lim_{x\to 0}\frac{\sin x}{x}", "1"))
 
 
 def answer(request: dict[str, object]) -> Comparison:
@@ -35,17 +36,20 @@ def answer(request: dict[str, object]) -> Comparison:
         case "proportional" if isinstance(a, list) and isinstance(b, list):
             return precise.proportional_precisely(unpack(a), unpack(b))
         case "latex" if isinstance(a, str) and isinstance(b, str):
-            found: Comparison = importlib.import_module("metamath_ray.grading.latex").compare_latex(a, b)
-            return found
+            return latex.compare_latex(a, b)
     return unknown("no such question")
 
 
 def passes_known_pairs() -> bool:
-    """Whether the arithmetic of this worker tells known pairs apart."""
+    """Whether this worker tells known pairs apart; the LaTeX also fills the tables of its parser for every fork."""
     root = Node("call", (number("2"),), "sqrt")
     half = Node("div", (number("2"), root))
     cosine = Node("call", (Node("div", (symbol("pi"), number("4"))),), "cos")
-    return precise.compare_precisely(root, half) == EQUAL and precise.compare_precisely(root, cosine) == DIFFERENT
+    return (
+        precise.compare_precisely(root, half) == EQUAL
+        and precise.compare_precisely(root, cosine) == DIFFERENT
+        and all(latex.compare_latex(text, value) == EQUAL for text, value in _KNOWN_LATEX)
+    )
 
 
 def _limit_processor_time() -> None:
@@ -98,8 +102,6 @@ def main() -> None:
     parent = os.getppid()
     resource.setrlimit(resource.RLIMIT_AS, (WORKER_MEMORY_BYTES, WORKER_MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if "--with-latex" in sys.argv:
-        importlib.import_module("metamath_ray.grading.latex")
     output = sys.stdout.buffer
     output.write(json.dumps({"ready": passes_known_pairs()}).encode() + b"\n")
     output.flush()
@@ -113,7 +115,8 @@ def main() -> None:
         line = sys.stdin.buffer.readline()
         if not line:
             return
-        output.write(answer_in_fork(line, ALGEBRA_SECONDS) + b"\n")
+        seconds, _, request = line.partition(b" ")
+        output.write(answer_in_fork(request, min(float(seconds), ALGEBRA_SECONDS)) + b"\n")
         output.flush()
 
 

@@ -1,6 +1,6 @@
 """Nodes out of their parts, as the parser meets them."""
 
-from metamath_ray.grading.tree import Node, number
+from metamath_ray.grading.tree import Node, number, symbol
 
 
 def items(node: Node) -> tuple[Node, ...]:
@@ -20,6 +20,8 @@ def signed(sign: str, node: Node) -> Node:
 
 def function_call(name: str, args: tuple[Node, ...], base: Node | None, root: Node | None) -> Node:
     """Return the call of a named function, with the base of a logarithm and the degree of a root where it has one."""
+    if name == "conjugate":
+        return overlined(args[0])
     heads = {"abs": "abs", "factorial": "factorial", "binomial": "binom", "cbrt": "root", "lg": "log"}
     first = {"cbrt": number("3"), "lg": number("10")}.get(name)
     if name == "sqrt" and root is not None:
@@ -28,6 +30,13 @@ def function_call(name: str, args: tuple[Node, ...], base: Node | None, root: No
         return Node("log", (base, *args) if base is not None else args[::-1])
     args = args if first is None else (first, *args)
     return Node(heads[name], args) if name in heads else Node("call", args, name)
+
+
+def overlined(node: Node) -> Node:
+    """Return the conjugate of a complex number; over letters the line is part of the name."""
+    if symbol("i") in node.walk():
+        return Node("call", (node,), "conjugate")
+    return symbol(f"overline {spelling(node)}")
 
 
 def is_proper_fraction(node: Node) -> bool:

@@ -1,6 +1,7 @@
 """Known pairs that are graded when a worker starts: a grader that fails one of them must not label data."""
 
 from metamath_ray.errors import GraderBroken
+from metamath_ray.grading import pool
 from metamath_ray.grading.equivalence import compare
 from metamath_ray.grading.extraction import extract_answer
 from metamath_ray.types import Verdict
@@ -34,10 +35,10 @@ EXTRACTION_CANARIES: tuple[tuple[str, str | None], ...] = (
 
 
 def check_canaries() -> None:
-    """Grade the known pairs.
+    """Grade the known pairs and leave an algebra worker ready.
 
     Raises:
-        GraderBroken: One of them came out wrong; nothing that this process grades can be trusted.
+        GraderBroken: A pair came out wrong or no worker can start; nothing that this process grades can be trusted.
     """
     for a, b, expected in CANARIES:
         verdict = compare(a, b)
@@ -47,3 +48,4 @@ def check_canaries() -> None:
         found = extract_answer(text)
         if found != answer:
             raise GraderBroken(f"the grader finds {found!r} in {text!r}; its answer is {answer!r}")
+    pool.warm_up()

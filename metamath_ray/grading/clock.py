@@ -1,6 +1,8 @@
 """The time of one compare, kept per thread and per task: everything that may take long looks at it."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 
 from metamath_ray.grading.limits import ALGEBRA_SECONDS
@@ -21,3 +23,13 @@ def deadline() -> float:
 def is_over() -> bool:
     """Whether the time of the compare that runs here is over."""
     return time.monotonic() > _deadline.get()
+
+
+@contextmanager
+def paused() -> Iterator[None]:
+    """Leave out of the time of the compare what happens inside."""
+    begin = time.monotonic()
+    try:
+        yield
+    finally:
+        _deadline.set(_deadline.get() + time.monotonic() - begin)

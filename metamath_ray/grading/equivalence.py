@@ -49,7 +49,7 @@ def explain(a: str, b: str) -> Comparison:
 
 
 def explain_patiently(a: str, b: str) -> Comparison:
-    """Compare like `explain`, and again where only a busy machine or a starting worker kept the answer back."""
+    """Compare like `explain`, and again where only a busy machine kept the answer back."""
     for _ in range(MAX_ATTEMPTS):
         found = explain(a, b)
         if not found.transient:
@@ -186,8 +186,13 @@ def _compare_texts(a: Reading, b: Reading) -> Comparison:
 
 
 def squeezed(text: str) -> str:
-    """Return LaTeX without spaces and braces, for a comparison of spellings."""
-    return re.sub(r"[\s{}]|\\(?:left|right|text|mathrm)(?![a-z])", "", text)
+    r"""Return LaTeX without the spaces and braces that say nothing, for a comparison of spellings.
+
+    A space between two words or numbers says something: "3 4" is not 34, and "\frac{1}{23}" is not "\frac{12}{3}".
+    """
+    text = re.sub(r"\\(?:left|right|text|mathrm)(?![a-z])|\{\s*\}", "", text)
+    text = re.sub(r"\{\s*(\w+)\s*\}", r" \1 ", text)
+    return re.sub(r"(?<!\w)\s+|\s+(?!\w)", "", re.sub(r"\s+", " ", text))
 
 
 def _compare_opaque(a: Reading, b: Reading) -> Comparison:

@@ -40,6 +40,7 @@ _WEAK_MARK = re.compile(
 )
 _AFTER_MARK = re.compile(r"[\s:：=]{0,12}")
 _LETTER = re.compile(r"[^\W\d_]|=|\n")
+_REASON = re.compile(r",?\s(?:because|since)\b", re.IGNORECASE)
 _EMPTY_BOX = re.compile(r"\\(?:boxed|fbox)\s{0,8}\{[\s{}$]{0,8}\}")
 _MAX_MARK_CHARS = 200
 _MAX_MARKS = 32
@@ -124,8 +125,8 @@ def _stated(rest: str) -> str:
     opening = MATH_SPAN.match(rest)
     if opening and is_formula(opening.group()):
         following = first_sentence(rest[opening.end() :])
-        return unwrap(opening.group() + following) if is_short(following) else unwrap(opening.group())
-    sentence = unwrap(first_sentence(rest))
+        return unwrap(_without_reason(opening.group() + following) if is_short(following) else opening.group())
+    sentence = unwrap(_without_reason(first_sentence(rest)))
     stated = stated_value(sentence) if is_sentence(sentence) else sentence
     if not any(character.isalnum() for character in stated):
         return ""
@@ -135,6 +136,12 @@ def _stated(rest: str) -> str:
     if number or _has_value(stated):
         return unwrap(number.group()) if number else stated
     return first_choice(stated) or ""
+
+
+def _without_reason(sentence: str) -> str:
+    """Cut off why it is the answer: "3 because 1+2 = 3"."""
+    answer = _REASON.split(sentence, maxsplit=1)[0]
+    return answer if any(map(str.isalnum, answer)) else sentence
 
 
 def _has_value(text: str) -> bool:

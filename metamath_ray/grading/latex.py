@@ -1,5 +1,6 @@
 """LaTeX that our own parser does not know, through latex2sympy2_extended; in the algebra worker only."""
 
+import re
 from typing import Any, TypeAlias
 
 import sympy
@@ -10,6 +11,7 @@ from metamath_ray.grading.outcome import DIFFERENT, EQUAL, Comparison, unknown
 Parsed: TypeAlias = Any
 """Whatever the library makes of a text: expression, set, relation, matrix."""
 
+_SHORT_FRACTION = re.compile(r"\\frac\s?(\d)\s?(\d)")
 _DIGITS = 40
 _NUM_POINTS = 3
 
@@ -17,7 +19,7 @@ _NUM_POINTS = 3
 def compare_latex(a: str, b: str) -> Comparison:
     """Compare two pieces of LaTeX; anything that the library cannot read or that has no value is unknown."""
     try:
-        first, second = latex2sympy(a), latex2sympy(b)
+        first, second = (latex2sympy(_SHORT_FRACTION.sub(r"\\frac{\1}{\2}", text)) for text in (a, b))
         return EQUAL if first == second else _compare_values(first, second)
     except MemoryError:
         raise

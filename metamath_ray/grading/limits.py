@@ -6,6 +6,9 @@ MAX_ANSWER_CHARS = 4_000
 MAX_STATEMENT_CHARS = 20_000
 """The tail of an overlong answer in which a stated answer is looked for: a reference may be a whole solution."""
 
+MAX_STATEMENTS = 3
+"""How often a stated answer may itself state one: "so the answer is: x is 5"."""
+
 MAX_COMPLETION_CHARS = 200_000
 """The tail of a completion in which a final answer is looked for: about 50,000 tokens, twice a long reasoning trace."""
 
@@ -27,6 +30,9 @@ MAX_STEPS = 20_000
 MAX_DEPTH = 60
 """Nesting of one parsed answer; keeps the recursive parser far from Python's own limit of 1,000 frames."""
 
+MAX_TREE_DEPTH = 200
+"""Levels of nodes of one parsed answer: a product of so many factors; an evaluation takes three frames a level."""
+
 MAX_LATEX_CHARS = 400
 MAX_LATEX_BRACKETS = 60
 """What is handed to the LaTeX library, whose parser takes exponential time on nested brackets."""
@@ -35,7 +41,13 @@ MAX_READINGS = 6
 """Ways to read one ambiguous surface ("1,234" is a number or a pair)."""
 
 COMPARE_SECONDS = 2.0
-"""Promise to the caller: no `compare` takes longer, whatever it is given."""
+"""Promise to the caller: no `compare` takes longer, whatever it is given; the start of a worker is not counted."""
+
+START_SECONDS = 120.0
+"""Time for a worker to start: importing sympy takes 3 s on an idle core; what takes forty times that never comes up."""
+
+MAX_STARTS = 2
+"""Workers that one question may see die before they are ready: one may meet a machine that is short of memory."""
 
 MAX_ATTEMPTS = 4
 """Comparisons that `grade` makes of one pair while only a busy machine keeps the answer back."""

@@ -44,6 +44,7 @@ _SCIENTIFIC = re.compile(
 _FRACTION = re.compile(r"(?P<over>[\d,.]+)\s?/\s?(?P<under>[\d,.]+)\Z")
 _TEX_FRACTION = re.compile(r"\\frac\s?(?:\{(?P<a>[^{}]+)\}|(?P<b>\d))\s?(?:\{(?P<c>[^{}]+)\}|(?P<d>\d))\Z")
 _MIXED = re.compile(r"(?P<whole>\d+)(?:\s?(?=\\frac)|\s+(?:and\s+)?|\s?&\s?)(?P<part>\d+\s?/\s?\d+|\\frac.+)\Z")
+_BASED = re.compile(r"(?=[A-Z]{0,9}\d)(?=\d{0,40}[A-Z])(?P<digits>[\dA-Z]{1,40})_\{?(?P<base>\d\d)\}?\Z")
 _REPEATING = re.compile(r"(?P<head>\d*\.\d*)\\overline\s?\{(?P<cycle>\d+)\}\Z")
 
 
@@ -83,6 +84,9 @@ def _read_unsigned(text: str) -> Number | None:  # noqa: PLR0911
     mixed = _MIXED.match(text)
     if mixed:
         return _mixed(int(mixed["whole"]), mixed["part"])
+    based = _BASED.match(text)
+    if based:
+        return _based(based["digits"], int(based["base"]))
     repeating = _REPEATING.match(text)
     if repeating:
         return _repeating(repeating["head"], repeating["cycle"])
@@ -135,6 +139,12 @@ def _mixed(whole: int, part: str) -> Number | None:
     if fraction is None or fraction.places >= 0 or not 0 < fraction.value < 1:
         return None
     return Number(whole + fraction.value)
+
+
+def _based(digits: str, base: int) -> Number | None:
+    """Read digits beyond 9: "1F_{16}"."""
+    is_valid = 10 < base <= 36 and all(int(digit, 36) < base for digit in digits)
+    return Number(Fraction(int(digits, base))) if is_valid else None
 
 
 def _repeating(head: str, cycle: str) -> Number | None:

@@ -6,11 +6,12 @@ from metamath_ray.grading.building import (
     is_minus_one,
     is_proper_fraction,
     items,
+    overlined,
     signed,
     spelling,
 )
 from metamath_ray.grading.cursor import END, Cursor
-from metamath_ray.grading.limits import MAX_DEPTH, MAX_DIGITS, MAX_NODES
+from metamath_ray.grading.limits import MAX_DEPTH, MAX_DIGITS, MAX_NODES, MAX_TREE_DEPTH
 from metamath_ray.grading.sympy_forms import FORMS, NAMES
 from metamath_ray.grading.tokens import ParseFailure, Token, tokenize
 from metamath_ray.grading.tree import Node, number, symbol
@@ -19,6 +20,9 @@ _RELATIONS = ("=", "<", ">", "<=", ">=", "!=", "~", "==", "in")
 _CLOSING = (")", "]", "}", "}set", ")>", "&", "rfloor", "rceil", "choose")
 _OPENING = {"(": ")", "[": "]", "{set": "}set", "<(": ")>"}
 _DEGREE = symbol("degree sign")
+_UNNAMED = symbol("unnamed")
+"""The left side of an inequality that has none: "\\ge 5"."""
+
 _APPLIED = frozenset("fghFGH")
 _MATRICES = frozenset(("matrix", "pmatrix", "bmatrix", "Bmatrix", "vmatrix", "Vmatrix", "smallmatrix", "array"))
 
@@ -36,6 +40,8 @@ def parse(text: str) -> Node:
     node = parser.listing()
     if parser.peek() is not END:
         raise ParseFailure(f"unexpected {parser.peek().text!r}")
+    if node.depth() > MAX_TREE_DEPTH:
+        raise ParseFailure("nested too deeply")
     return node
 
 
@@ -71,7 +77,7 @@ class _Parser(Cursor):
         return items[0] if len(items) == 1 else Node("list", tuple(items), joint)
 
     def _relation(self) -> Node:
-        first = self._ratio()
+        first = _UNNAMED if self.at("<", "<=", ">", ">=", "!=") else self._ratio()
         operands, signs = [first], []
         while self.at(*_RELATIONS):
             signs.append(self.next().text)
@@ -174,6 +180,8 @@ class _Parser(Cursor):
         base = self._postfix(self._atom())
         if self.take("^"):
             exponent = self._exponent()
+            if is_minus_one(exponent) and base.head == "symbol" and base.text in _APPLIED and self.take("("):
+                return Node("call", items(self._closed(")")), base.text + "^-1")
             node = Node("degree", (base,)) if exponent == _DEGREE else Node("pow", (base, exponent))
             return self._postfix(node)
         return base
@@ -337,9 +345,9 @@ class _Parser(Cursor):
                 return symbol("set of " + spelling(self._argument()))
             case "boxed" | "fbox":
                 return self._argument()
-            case "overline" | "bar" if self.peek(1).text.islower() and self.peek(2).text == "}":
-                return Node("call", (self._argument(),), "conjugate")
-            case "overline" | "bar" | "vec" | "hat" | "widehat" | "overrightarrow" | "overleftrightarrow" | "tilde":
+            case "overline" | "bar":
+                return overlined(self._argument())
+            case "vec" | "hat" | "widehat" | "overrightarrow" | "overleftrightarrow" | "tilde":
                 return symbol(f"{name} {spelling(self._argument())}")
             case "angle" | "triangle" | "square":
                 return symbol(f"{name} {spelling(self._postfix(self._atom()))}")
@@ -388,9 +396,12 @@ class _Parser(Cursor):
             return Node("set")
         if opening == "(" and self.take(")"):
             raise ParseFailure("empty brackets")
+        described = opening == "{set" and self._skip_member()
         node = self.listing()
         self._bars = bars
         closing = self.next().text
+        if described and closing == "}set":
+            return node
         if opening == "{set":
             if closing != "}set":
                 raise ParseFailure("open set")
@@ -400,6 +411,18 @@ class _Parser(Cursor):
         if node.head != "list" or node.text == "or":
             return node
         return Node("tuple", node.args, opening[-1] + closing[0])
+
+    def _skip_member(self) -> bool:
+        r"""Skip the "x :" or "x \in \mathbb{R} |" of a set that a condition describes; return whether there is one."""
+        start = self._place
+        if self.next().kind == "symbol":
+            everywhere = not self.take("in") or self._atom() == symbol("set of R")
+            if self.take("|", ":"):
+                if not everywhere:
+                    raise ParseFailure("a condition on other than real numbers")
+                return True
+        self._place = start
+        return False
 
     def _matrix(self, environment: str) -> Node:
         if environment not in _MATRICES:

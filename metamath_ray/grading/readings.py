@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from metamath_ray.grading.compounds import read_compound
 from metamath_ray.grading.extraction import extract_answer, states_answer
 from metamath_ray.grading.limits import (
     CACHE_SIZE,
@@ -11,6 +12,7 @@ from metamath_ray.grading.limits import (
     MAX_CACHED_CHARS,
     MAX_READINGS,
     MAX_STATEMENT_CHARS,
+    MAX_STATEMENTS,
 )
 from metamath_ray.grading.names import CONSTANTS, FUNCTIONS
 from metamath_ray.grading.numbers import Number, read_number
@@ -18,9 +20,9 @@ from metamath_ray.grading.parser import parse
 from metamath_ray.grading.surface import clean
 from metamath_ray.grading.sympy_forms import NAMES
 from metamath_ray.grading.tokens import ParseFailure
-from metamath_ray.grading.tree import Node
+from metamath_ray.grading.tree import Node, symbol
 from metamath_ray.grading.units import NO_UNIT, SINGLE_LETTERS, Unit, split_unit
-from metamath_ray.grading.words import plain_words, read_words
+from metamath_ray.grading.words import plain_words, read_scaled, read_words, unwrapped
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +49,10 @@ _TIME = re.compile(
     r"(?P<hour>\d{1,2}):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d))?\s?(?:\\text\s?\{)?\s?(?P<half>[ap])?\.?\s?m?\.?\s?\}?$",
     re.I,
 )
+_HOUR = re.compile(r"(?P<hour>\d{1,2})\s?(?:\\text\s?\{\s?)?(?P<half>[ap])\.?\s?m\.?\s?\}?$", re.I)
 _CHOICE = re.compile(
     r"(?:\\text\w*\s?\{\s?)?\(?(?P<letter>[A-J])(?:\)\s?\}?|[.:](?=\s|\}?$)\s?\}?|(?=[\u3040-\u9fff]))"
+    r"|(?:option|Option|choice|Choice)\s\(?(?P<named>[A-J])\)?$"
     r"|(?P<bare>[A-J])\s+(?=[A-Z][a-z]|\\text|(?:non|not|because|since)\b)"
 )
 _ONLY_TEXT = re.compile(
@@ -56,11 +60,33 @@ _ONLY_TEXT = re.compile(
 )
 _GROUPED_INSIDE = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
 _NUMBERS_AND_COMMAS = re.compile(r"-?\d+(?:\.\d+)?(?:,-?\d+(?:\.\d+)?)+\Z")
+_JOINT = re.compile(r"[,;]|\b(?:and|or)\b")
 _PLAIN_NUMBER = re.compile(r"-?\d+(?:\.\d+)?\Z")
 _UNIT_LETTERS = re.compile(r"\\[a-zA-Z]+|\^\s?\{?\d\}?|[\s{}$.]")
+NAMED_SETS = {"no solution": Node("set"), "all real number": symbol("set of R"), "all integer": symbol("set of Z")}
+"""Plain texts that name a set."""
+
 _TEXT_COMMANDS = ("\\text", "\\mbox", "\\hbox", "{\\rm")
 _SHORT_TEXTS = frozenset(
-    ["yes", "no", "odd", "all", "one", "two", "six", "ten", "red", "mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+    [
+        "yes",
+        "no",
+        "odd",
+        "all",
+        "dne",
+        "one",
+        "two",
+        "six",
+        "ten",
+        "red",
+        "mon",
+        "tue",
+        "wed",
+        "thu",
+        "fri",
+        "sat",
+        "sun",
+    ]
 )
 
 
@@ -84,38 +110,44 @@ def forget_readings() -> None:
     _read_short.cache_clear()
 
 
-def _read(raw: str) -> tuple[Reading, ...]:
-    """Read an answer of bounded length."""
+def _read(raw: str, statements: int = MAX_STATEMENTS) -> tuple[Reading, ...]:
+    """Read an answer of bounded length; one that states another is followed so many times."""
     text = raw if _PLAIN_NUMBER.match(raw) else clean(raw)
     if not text:
         return ()
     value = read_number(text)
     if value is not None:
         return (Reading("number", text, value, number_node(value)),)
-    if states_answer(raw) and not _CHOICE.match(text):
-        return (*_statement(raw)[: MAX_READINGS - 1], _as_text(text))
+    if statements and states_answer(raw) and not _CHOICE.match(text) and read_words(text) is None:
+        return (*_statement(raw, statements)[: MAX_READINGS - 1], _as_text(text))
     return tuple(_readings(text)[:MAX_READINGS])
 
 
-def _statement(raw: str) -> tuple[Reading, ...]:
+def _statement(raw: str, statements: int = MAX_STATEMENTS) -> tuple[Reading, ...]:
     """Read the answer that a sentence or a whole solution states."""
     stated = extract_answer(raw)
     if not stated or len(stated) > MAX_ANSWER_CHARS or len(stated) >= len(raw.strip()):
         return ()
-    return read(stated)
+    return _read(stated, statements - 1)
 
 
 def _readings(text: str) -> list[Reading]:
     """Try the forms of an answer one after the other."""
     found: list[Reading] = []
-    time = _TIME.match(text)
+    compound = read_compound(text)
+    if compound:
+        value, unit = compound
+        return [Reading("number", text, value, number_node(value), unit)]
+    time = _TIME.match(text) or _HOUR.match(text)
     if time and int(time["hour"]) <= 24:
         found.append(_time(time))
+        if time.re is _HOUR:
+            return [*found, *_readings(time["hour"])]
         if time["half"] or time["second"]:
             return found
     choice = _CHOICE.match(text)
     if choice:
-        found.append(Reading("choice", choice["letter"] or choice["bare"]))
+        found.append(Reading("choice", choice[choice.lastgroup or 0]))
     spoken = read_words(text)
     if spoken is not None:
         found.append(Reading("number", text, spoken, number_node(spoken)))
@@ -123,16 +155,19 @@ def _readings(text: str) -> list[Reading]:
     if wrapped and not _is_text(wrapped["words"].strip()):
         found += [reading for reading in _readings(wrapped["words"].strip()) if reading.kind != "opaque"]
     if wrapped or _is_text(text):
-        return [*found, _as_text(text)]
+        words = _as_text(text)
+        named = NAMED_SETS.get(words.text)
+        return [*found, words] if named is None else [*found, words, Reading("tree", text, None, named)]
     return found + _mathematical(text)
 
 
 def _mathematical(text: str) -> list[Reading]:
     """Read with and without the unit at the end; a letter that may be a unit is one only beside a bare number."""
     core, unit = split_unit(text)
-    letters = _UNIT_LETTERS.sub("", text.removeprefix(core))
-    is_weak = letters in SINGLE_LETTERS
-    value = _value(core, unit) if is_weak or _is_unit(core, text.removeprefix(core), letters, unit) else None
+    dropped = text.removeprefix(core)
+    letters = _UNIT_LETTERS.sub("", dropped)
+    is_weak = letters in SINGLE_LETTERS and not dropped.lstrip().startswith(_TEXT_COMMANDS)
+    value = _value(core, unit) if is_weak or _is_unit(core, dropped, letters, unit) else None
     if value is not None and not is_weak and (value.kind == "number" or unit.dimension != "angle"):
         return [value]
     whole = _value(text, NO_UNIT)
@@ -155,7 +190,7 @@ def _is_unit(core: str, dropped: str, letters: str, unit: Unit) -> bool:
 
 def _value(text: str, unit: Unit) -> Reading | None:
     """Read a number or an expression."""
-    value = read_number(text)
+    value = read_number(text) or read_scaled(text)
     if value is not None:
         return Reading("number", text, value, number_node(value), unit)
     try:
@@ -188,7 +223,11 @@ def _time(match: re.Match[str]) -> Reading:
     hour, half = int(match["hour"]), (match["half"] or "").lower()
     if half:
         hour = hour % 12 + (12 if half == "p" else 0)
-    return Reading("time", f"{hour * 3600 + int(match['minute']) * 60 + int(match['second'] or 0)}{half or '?'}")
+    elif not 1 <= hour <= 12:
+        half = "a" if hour == 0 else "p"
+    parts = match.groupdict("0")
+    seconds = hour * 3600 + int(parts.get("minute", "0")) * 60 + int(parts.get("second", "0"))
+    return Reading("time", f"{seconds}{half or '?'}")
 
 
 def _is_text(text: str) -> bool:
@@ -205,7 +244,8 @@ def _is_text(text: str) -> bool:
 
 
 def _as_text(text: str) -> Reading:
-    return Reading("text", plain_words(text))
+    """Read words; the items of a list are put into one order, for it is free of order."""
+    return Reading("text", " , ".join(sorted(filter(None, map(plain_words, _JOINT.split(unwrapped(text)))))))
 
 
 def number_node(value: Number) -> Node:

@@ -59,8 +59,8 @@ def is_name(label: Node | None) -> bool:
 
 
 def _is_product_of_letters(node: Node) -> bool:
-    """Whether a product is a name: "AB", "P(x)", an angle; a number in it makes it an equation."""
-    return not any(part.head in ("number", "div") for part in node.walk())
+    """Whether a product is a name: "AB", "P(x)", "P(X = 2)", an angle; a number in it makes it an equation."""
+    return node.args[-1].head == "relation" or not any(part.head in ("number", "div") for part in node.walk())
 
 
 def compare_relations(a: Node, b: Node) -> Comparison:

@@ -23,7 +23,7 @@ _LEADING_WORDS = re.compile(
     r"[^\W\d_]{2,30}\s{0,3}:|[^\W\d_]{2,30}[,']?\s{1,3}(?:[a-z]\s+)?[^\W\d_]{2,30}" + rf"|[{_LETTERS}]{{2}}"
 )
 _LEADING_WORD = re.compile(r"(?<![\\\w])(?!(?:and|or)\b)[A-Z]?[a-z]{2,30},?\s+$")
-_OPERATORS = FUNCTIONS | GREEK | {"mod", "pi", "in"}
+_OPERATORS = FUNCTIONS | GREEK | {"mod", "pi", "in", "negative", "minus"}
 _WORDS = re.compile(rf"[A-Za-z]{{2,}}|[{_LETTERS}]{{2}}")
 _COMMANDS = re.compile(r"\\[A-Za-z]+")
 _TEXT = re.compile(r"\\(?:text\w*|mbox)\s?\{[^{}]*\}")

@@ -7,11 +7,12 @@ from metamath_ray.grading.outcome import DIFFERENT, EQUAL, Comparison, all_of, u
 from metamath_ray.grading.realsets import compare_real_sets, real_set
 from metamath_ray.grading.relations import UNDECIDED, compare_relations, is_name, split_label
 from metamath_ray.grading.scalars import compare_scalars
-from metamath_ray.grading.tree import Node
+from metamath_ray.grading.tree import Node, symbol
 from metamath_ray.grading.values import is_numbered, values_of
 from metamath_ray.types import Verdict
 
 _MAX_ITEMS = 64
+_ELLIPSIS = symbol("...")
 
 
 def compare_nodes(a: Node, b: Node) -> Comparison:
@@ -40,6 +41,8 @@ def compare_values(a: Node, b: Node) -> Comparison:  # noqa: PLR0911
     """Compare two answers without labels."""
     if a == b:
         return EQUAL
+    if a.text.startswith("set of ") and b.text.startswith("set of "):
+        return DIFFERENT
     heads = {a.head, b.head}
     if heads & {"cup", "cap", "setminus", "relation", "symbol"} or {a.text, b.text} & {"or", "and"}:
         sets = real_set(a), real_set(b)
@@ -82,8 +85,10 @@ def _compare_other(a: Node, b: Node) -> Comparison:
 
 def _compare_collections(a: Node, b: Node) -> Comparison:
     """Compare lists, sets and tuples; order counts where one side is a tuple."""
-    if not {a.head, b.head} <= {"list", "set", "tuple"}:
+    if not {a.head, b.head} <= {"list", "set", "tuple"} or any(_holds_one_tuple(node) for node in (a, b)):
         return _compare_with_single(a, b)
+    if (_ELLIPSIS in a.args) != (_ELLIPSIS in b.args):
+        return unknown("a list with an ellipsis")
     if a.head == b.head == "tuple" and not _same_brackets(a, b):
         return DIFFERENT
     if "tuple" in (a.head, b.head):
@@ -91,6 +96,10 @@ def _compare_collections(a: Node, b: Node) -> Comparison:
             return DIFFERENT
         return all_of(compare_nodes(x, y) for x, y in zip(a.args, b.args, strict=True))
     return compare_unordered(a.args, b.args)
+
+
+def _holds_one_tuple(node: Node) -> bool:
+    return node.head == "set" and len(node.args) == 1 and node.args[0].head == "tuple"
 
 
 def _compare_records(a: Node, b: Node) -> Comparison:
@@ -114,14 +123,16 @@ def _compare_records(a: Node, b: Node) -> Comparison:
 
 def _compare_with_single(a: Node, b: Node) -> Comparison:
     """Compare a collection with something that is none: a column vector, or a set of one element."""
-    if b.head in ("list", "set", "tuple"):
+    if b.head in ("list", "set", "tuple") and not _holds_one_tuple(a):
         a, b = b, a
+    if b.head == "matrix" and all(arg.head == "tuple" and arg.text == "[]" for arg in (a, *a.args)):
+        return _compare_matrices(Node("matrix", tuple(Node("row", arg.args) for arg in a.args)), b)
     if b.head == "matrix" and 1 in (len(b.args), len(b.args[0].args)) and a.head in ("tuple", "list"):
         cells = [cell for row in b.args for cell in row.args]
         if len(cells) != len(a.args):
             return DIFFERENT
         return all_of(compare_nodes(x, y) for x, y in zip(a.args, cells, strict=True))
-    if len(a.args) == 1:
+    if len(set(a.args)) == 1 and a.head != "tuple":
         return compare_nodes(a.args[0], b)
     return DIFFERENT
 

@@ -54,7 +54,9 @@ _QUOTES = re.compile(r'\\?"|``|\'\'(?=$)')
 _INLINE = re.compile(r"(?<!\\)\$([^$]*)(?<!\\)\$")
 _LEADING_RELATION = re.compile(r"^(?:=|~|\\(?:approx|simeq|sim|equiv)(?![a-zA-Z]))\s*")
 _SPOKEN_SIGN = re.compile(r"^(?:negative|minus)\s+", re.IGNORECASE)
-_MODULUS = re.compile(r"\s?\(?\\p?mod\s?\{?[\w ]{1,20}\}?\s?\)?$")
+_ORDINAL = re.compile(r"(?<=\d)\s?(?:\^\s?\{?)?\s?(?:\\text\w{0,2}\s?\{\s?)?(?:st|nd|rd|th)\s?\}{0,2}$")
+_SPOKEN_RATIO = re.compile(r"(?<=\d) to (?=\d)")
+_ENDLESS_DIGITS = re.compile(r"(\.\d{2,}) ?(?:\\[lc]?dots|\.{3})$")
 _GLUED_OR = re.compile(r"(?<=[\d)\]}])(or|and)(?=[A-Z\d\\(\[-])")
 _FRACTION = re.compile(r"\\[dtc]frac(?![a-zA-Z])")
 
@@ -83,8 +85,8 @@ def clean(text: str) -> str:
     text = unwrap(_SPACE.sub(" ", text).strip())
     if "$" in text or '"' in text or "or" in text or "and" in text:
         text = _GLUED_OR.sub(r" \1 ", _INLINE.sub(r"\1", _QUOTES.sub("", text))).strip()
-    text = _LEADING_RELATION.sub("", _SPOKEN_SIGN.sub("-", text))
-    return _MODULUS.sub("", text) if "\\pmod" in text else text
+    text = _SPOKEN_RATIO.sub(":", _ORDINAL.sub("", _ENDLESS_DIGITS.sub(r"\1", text)))
+    return _LEADING_RELATION.sub("", _SPOKEN_SIGN.sub("-", text))
 
 
 _PAIRS = (("$$", "$$"), ("\\[", "\\]"), ("\\(", "\\)"), ("$", "$"), ("**", "**"), ("`", "`"))
@@ -108,9 +110,11 @@ def unwrap(text: str) -> str:
 
 
 def _strip_end(text: str) -> str:
-    """Drop closing punctuation, but not a factorial, a prime or an escaped bracket."""
+    """Drop closing punctuation, but not a factorial, a prime, an escaped bracket or the dots of an endless list."""
     while text and text[-1] in _TRAILING:
         if text[-1] == "!" or (text[-1] == "'" and text.count("'") != 2) or text.endswith("\\\\"):
+            break
+        if text.endswith("...") and text.rstrip(". ").endswith(","):
             break
         text = text[:-1].rstrip()
     return text

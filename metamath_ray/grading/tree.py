@@ -27,6 +27,13 @@ class Node:
             yield node
             stack.extend(node.args)
 
+    def depth(self) -> int:
+        """Return the number of levels; does not recurse."""
+        levels, nodes = 0, [self]
+        while nodes:
+            levels, nodes = levels + 1, [arg for node in nodes for arg in node.args]
+        return levels
+
     def has(self, head: str) -> bool:
         """Whether a node of this head is in here."""
         return any(node.head == head for node in self.walk())

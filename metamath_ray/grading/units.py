@@ -76,6 +76,10 @@ _WORD_UNIT = re.compile(
     r"(?:\^\s?\{?(?P<power>\d)\}?)?\$?$"
 )
 _MAX_UNIT_CHARS = 80
+_MODULUS = re.compile(r"\s?\(?\s?\\?p?mod\s?\{?\s?(?P<modulus>\w{1,20})\s?\}?\s?\)?$")
+_MARKS_OF_MODULUS = ("pmod", "(mod", "( mod", "equiv")
+_ASIDE = re.compile(r"\s\([^\W\d_]{4}[^\d()\\]{0,60}\)$")
+_SCALE_WORD = re.compile(r"\s?(?:dozen|hundred|thousand|million|billion|trillion)s?(?![a-z])", re.IGNORECASE)
 _SIGN_AFTER = re.compile(r"\s?(?P<sign>\\\$|[$€£¥₹¢])$")
 _SQUARE = re.compile(r"^(?:square|sq\.?)\s+|\s+squared$")
 _CUBIC = re.compile(r"^(?:cubic|cu\.?)\s+|\s+cubed$")
@@ -92,7 +96,11 @@ def split_unit(text: str) -> tuple[str, Unit]:
 
 
 def _split_end(text: str) -> tuple[str, Unit]:
-    """Take one unit off the end."""
+    """Take one mark off the end, or words; an aside in words is no part of either."""
+    text = _ASIDE.sub("", text)
+    modulus = _MODULUS.search(text) if any(mark in text for mark in _MARKS_OF_MODULUS) else None
+    if modulus and modulus.start() > 0:
+        return text[: modulus.start()], Unit(f"mod {modulus['modulus']}")
     percent = _PERCENT.search(text)
     if percent and percent.start() > 0:
         return text[: percent.start()].rstrip("\\ "), lookup("%")
@@ -102,13 +110,30 @@ def _split_end(text: str) -> tuple[str, Unit]:
     sign = _SIGN_AFTER.search(text)
     if sign and sign.start() > 0:
         return text[: sign.start()], lookup(sign["sign"].strip("\\"))
+    return _split_words(text)
+
+
+def _split_words(text: str) -> tuple[str, Unit]:
+    """Take a unit in words off the end."""
     words = _TEX_UNIT.search(text)
     if words and words.start() > 0:
-        return text[: words.start()].rstrip("\\ "), lookup(words["words"] or words["old"] or "", words["power"])
+        name = words["words"] or words["old"] or ""
+        if _SCALE_WORD.match(name):
+            return text, NO_UNIT
+        return text[: words.start()].rstrip("\\ "), lookup(name, words["power"])
     words = _WORD_UNIT.search(text, max(0, len(text) - _MAX_UNIT_CHARS))
     if words and words.start() > 0:
-        return text[: words.start()].rstrip("\\ "), lookup(words["words"], words["power"])
+        return _without_words(text, words.start(), lookup(words["words"], words["power"]), words["words"])
     return text, NO_UNIT
+
+
+def _without_words(text: str, start: int, unit: Unit, words: str) -> tuple[str, Unit]:
+    """Take the words off, but not "million", which belongs to the value."""
+    scale = _SCALE_WORD.match(words)
+    if scale is None:
+        return text[:start].rstrip("\\ "), unit
+    end = text.index(words, start) + scale.end()
+    return text[:end], lookup(words[scale.end() :])
 
 
 def lookup(words: str, power: str | None = None) -> Unit:

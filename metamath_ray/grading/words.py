@@ -57,24 +57,35 @@ _WRAPPER = re.compile(
     r"\\(?:text|textbf|textit|textrm|textnormal|texttt|textsc|mbox|hbox|mathrm|mathbf|operatorname|emph)\s?\{([^{}]*)\}"
 )
 _SCALED = re.compile(
-    r"([-+]?[\d.,]+)\s(dozen|hundred|thousand|million|billion|trillion)(?:\s[a-zA-Z]+)?$", re.IGNORECASE
+    r"([-+]?[\d.,]+)\s?(dozen|hundred|thousand|million|billion|trillion)s?(?:\s[a-zA-Z]+)?$", re.IGNORECASE
 )
 _SYNONYMS = {
     "dne": "does not exist",
     "doe not exist": "does not exist",
     "none": "no solution",
     "empty set": "no solution",
+    "no real solution": "no solution",
+    "real number": "all real number",
+    "all real": "all real number",
 }
 _MAX_UNINFLECTED = 4
 _FILLER = re.compile(r"\b(?:the|a|an)\b")
 
 
+def unwrapped(text: str) -> str:
+    """Return the text without the commands that set it upright or bold."""
+    return _WRAPPER.sub(r" \1 ", text)
+
+
+def read_scaled(text: str) -> Number | None:
+    """Read "1.5 million", "2 dozen"; a unit word may follow."""
+    scaled = _SCALED.match(" ".join(unwrapped(text).split()))
+    number = read_number(scaled[1]) if scaled else None
+    return None if scaled is None or number is None else Number(number.value * _SCALES[scaled[2].lower()])
+
+
 def read_words(text: str) -> Number | None:
     """Read "twenty-five", "three quarters", "two and a half", "a hundred thousand"; a unit word may follow."""
-    scaled = _SCALED.match(text)
-    if scaled:
-        number = read_number(scaled[1])
-        return None if number is None else Number(number.value * _SCALES[scaled[2].lower()])
     if text.startswith("-") and text[1:2].isalpha():
         number = read_words(text[1:])
         return None if number is None else Number(-number.value)
@@ -132,8 +143,8 @@ def plain_words(text: str) -> str:
         text = _WRAPPER.sub(r" \1 ", text)
     text = re.sub(r"[\\$\"“”.,;:!?(){}]+|'(?!\w)", " ", text)
     words = text.split()
-    if len(words) == 1:
-        return words[0] if len(words[0]) == 1 else _SYNONYMS.get(words[0].lower(), words[0].lower())
+    if len(words) == 1 and len(words[0]) == 1:
+        return words[0]
     kept = _FILLER.sub(" ", " ".join(words).lower()).split()
     plain = " ".join(word.removesuffix("s") if len(word) > _MAX_UNINFLECTED else word for word in kept)
     return _SYNONYMS.get(plain, plain)

@@ -60,6 +60,10 @@ BOMBS = {
     "right-to-left": "\u202e123",
     "emoji": "\U0001f600" * 1000,
     "exponent-of-a-float": "1e999999999",
+    "statements-nested": "$ a" * 1300,
+    "signs-nested": r"\pm " * 700,
+    "product-of-letters": "x " * 1400,
+    "hours": "5 hours " * 400,
     "python-import": "__import__('os').system('true')",
     "python-lambda": "(lambda: 0).__class__.__mro__",
 }

@@ -14,7 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 import psutil
 import pytest
 
-from metamath_ray.grading import Verdict, compare, pool
+from metamath_ray.errors import GraderBroken
+from metamath_ray.grading import Verdict, check_canaries, compare, pool, worker
 from metamath_ray.grading.clock import start_clock
 from metamath_ray.grading.equivalence import explain, explain_patiently, forget
 from metamath_ray.grading.limits import COMPARE_SECONDS
@@ -40,6 +41,48 @@ def test_numbers_need_no_worker() -> None:
     assert pool.num_algebra_calls() == before
 
 
+def _start_like(monkeypatch: pytest.MonkeyPatch, program: str) -> None:
+    """Let the next worker be this program."""
+    pool.shut_down()
+    monkeypatch.setattr(worker, "COMMAND", (sys.executable, "-c", program))
+
+
+def test_slow_start_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    _start_like(
+        monkeypatch,
+        f"import time; time.sleep({COMPARE_SECONDS + 1}); import metamath_ray.grading.algebra as a; a.main()",
+    )
+    with ThreadPoolExecutor(4) as executor:
+        found = list(executor.map(lambda n: explain(rf"\sqrt{{{n}+2\sqrt{{{n - 1}}}}}", "7"), range(50, 54)))
+    assert {one.reason for one in found} <= {"", "the machine is too busy", "every algebra worker is busy"}
+    assert explain_patiently(*NEEDS_ALGEBRA).is_equal
+
+
+@pytest.mark.parametrize(
+    ("program", "message"),
+    [
+        ("", "in a row ended before they were ready"),
+        ("import time; time.sleep(60)", "not ready after"),
+        ("print('{\"ready\": false}')", "fails its known pairs"),
+    ],
+    ids=["dies", "hangs", "miscalculates"],
+)
+def test_worker_that_cannot_start_stops_the_run(monkeypatch: pytest.MonkeyPatch, program: str, message: str) -> None:
+    _start_like(monkeypatch, program)
+    monkeypatch.setattr(worker, "START_SECONDS", 0.5 if "sleep" in program else 60.0)
+    with pytest.raises(GraderBroken, match=message):
+        compare(*NEEDS_ALGEBRA)
+    with pytest.raises(GraderBroken):
+        check_canaries()
+
+
+def test_canaries_leave_a_worker_ready() -> None:
+    pool.shut_down()
+    check_canaries()
+    assert len(workers()) == 1
+    assert explain_patiently(*NEEDS_ALGEBRA).is_equal
+
+
 def test_algebra_from_another_thread() -> None:
     with ThreadPoolExecutor(4) as executor:
         verdicts = list(
@@ -57,16 +100,16 @@ async def test_algebra_inside_an_event_loop() -> None:
 
 def test_killed_worker_is_replaced() -> None:
     compare(*NEEDS_ALGEBRA)
-    for worker in workers():
-        worker.kill()
-        worker.wait()
+    for process in workers():
+        process.kill()
+        process.wait()
     forget()
     assert explain_patiently(*NEEDS_ALGEBRA).is_equal
 
 
 def test_stopped_worker_costs_no_more_than_the_promise() -> None:
-    for worker in workers():
-        os.kill(worker.pid, signal.SIGSTOP)
+    for process in workers():
+        os.kill(process.pid, signal.SIGSTOP)
     begin = time.monotonic()
     assert explain(*NEEDS_ALGEBRA).verdict is Verdict.UNKNOWN
     assert time.monotonic() - begin < COMPARE_SECONDS

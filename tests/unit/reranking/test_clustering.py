@@ -47,6 +47,11 @@ def test_clusters_are_a_partition_that_does_not_depend_on_the_order(answers: lis
     }
 
 
+@pytest.mark.parametrize("bomb", ["$ a" * 1300, r"\pm " * 700, "x " * 1400, "x" + "!" * 900], ids=lambda bomb: bomb[:4])
+def test_nested_answers_do_not_crash(bomb: str) -> None:
+    assert 1 in cluster_answers([bomb, "7"])[-1].members
+
+
 def test_many_numbers_are_fast_and_need_no_algebra() -> None:
     answers = [f"{n * 37 % 101}.{n % 10}" if n % 3 else f"{n % 17}/{n % 5 + 1}" for n in range(256)]
     before = pool.num_algebra_calls()
