@@ -14,6 +14,8 @@ export UV_FIND_LINKS := $(FIND_LINKS)
 demo: $(INSTALLED)
 	$(BIN)/metamath-ray bootstrap --config jobs/configs/bootstrap_word_problems_teacher.yaml --run-directory $(DEMO) --fork
 	$(BIN)/metamath-ray export --run-directory $(DEMO)
+	rm -rf $(DEMO)/finetune
+	$(BIN)/metamath-ray finetune --config jobs/configs/finetune_word_problems_base.yaml --run-directory $(DEMO)/finetune
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest
@@ -25,7 +27,9 @@ check: $(INSTALLED)
 	$(BIN)/lint-imports
 
 bench: $(INSTALLED)
+	$(BIN)/uv pip install --quiet "trl>=1.0"
 	$(BIN)/python benchmarks/grading.py --quick
+	$(BIN)/python benchmarks/training.py --quick
 
 lock: $(INSTALLED)
 	$(BIN)/uv pip compile pyproject.toml --extra cpu --extra dev --python-version 3.11 --quiet $(TORCH) \

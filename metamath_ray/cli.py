@@ -131,6 +131,27 @@ def _export_config(run: "RunDirectory", given: "ExportConfig | None") -> "Export
     return ExportConfig.model_validate({**stored.model_dump(), **changes})
 
 
+def _finetune(arguments: Sequence[str]) -> None:
+    from metamath_ray.arguments import parse_arguments
+    from metamath_ray.config import FinetuneCommand
+
+    command = parse_arguments(FinetuneCommand, arguments, program=f"{PROGRAM} finetune")
+    from metamath_ray.terminal import TerminalObserver, quiet, stages_table
+
+    try:
+        with quiet(command.run_directory) as console:
+            with TerminalObserver(console) as observer:
+                observer.stage("loading DeepSpeed")
+                from metamath_ray.distributed.finetune import finetune
+
+                report = finetune(command, observer=observer)
+            console.print(stages_table(report))
+            for stage in report.stages:
+                console.print(f"{stage.name}: {stage.model}")
+    except RunFailed as error:
+        raise RunFailed(f"{error}; logs: {command.run_directory}/logs") from error
+
+
 def _grade(arguments: Sequence[str]) -> None:
     from metamath_ray.arguments import parse_arguments
     from metamath_ray.config import GradeCommand
@@ -155,6 +176,7 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str]] = {
     "bootstrap": (_bootstrap, "run a bootstrap, or resume it"),
     "status": (_status, "say how far a run is"),
     "export": (_export, "write a run's data set: JSON lines, parquet, data card"),
+    "finetune": (_finetune, "fine-tune a generator, a verifier, or both in sequence; resumes"),
     "grade": (_grade, "grade a file of answers against references"),
 }
 

@@ -4,11 +4,11 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console
 from rich.panel import Panel
@@ -21,6 +21,8 @@ from metamath_ray.distributed.trial import Estimate, PreviewRow
 from metamath_ray.export import ExportSummary, MetaMathQARow
 from metamath_ray.export.metamathqa import AUGMENTATION_TAGS
 from metamath_ray.storage import KindSummary, RunSummary
+from metamath_ray.training.examples import LeftOut
+from metamath_ray.training.report import FinetuneReport
 from metamath_ray.types import Augmentation, RejectionReason
 
 PLAIN_LINE_EVERY_SECONDS = 10.0
@@ -119,6 +121,15 @@ class TerminalObserver:
             left = f"{(total - counts.num_items) / rate:.0f} s left" if rate else ""
             self._console.print(f"{counts.num_items:,}/{total:,} items · {details} · {left}")
             self._last_line = now
+
+    def training(self, figures: Mapping[str, Any]) -> None:
+        """Show how far a stage of training is."""
+        step, total = figures["step"], figures["num_steps"]
+        details = f"loss {figures['loss']:.3f} · {figures['tokens_per_second']:,.0f} tokens/s"
+        self._progress.update(self._task, total=total, completed=step, details=details)
+        if not self._console.is_terminal and time.monotonic() - self._last_line >= PLAIN_LINE_EVERY_SECONDS:
+            self._console.print(f"step {step:,}/{total:,} · {details}")
+            self._last_line = time.monotonic()
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -238,3 +249,35 @@ def preview_panel(number: int, row: PreviewRow) -> Panel:
     body.append(f"\n{outcome.status} {outcome.reason}{': ' + outcome.error if outcome.error else ''}", style=style)
     body.append(f"  expected {outcome.expected_answer or DASH}, found {outcome.extracted_answer or DASH}")
     return Panel(body, title=f"{number}. {Augmentation(outcome.item.augmentation).value}", title_align="left")
+
+
+def stages_table(report: FinetuneReport) -> Table:
+    """Tabulate fine-tuning: a row a stage; accuracy on the held-out problems, AUC over samples and within problems."""
+    table = _table(
+        "fine-tuning", "rows", "left out", "held-out accuracy", "95 % interval", "AUC", "AUC within problems"
+    )
+    if held_out := report.start.get("held_out"):
+        table.add_row("before", DASH, DASH, *_accuracy(held_out), DASH, DASH)
+    for stage in report.stages:
+        data, verifier = stage.results["data"], stage.results.get("verifier", {})
+        num_left_out = sum(data[reason] for reason in LeftOut)
+        table.add_row(
+            stage.name,
+            f"{data['units']:,}",
+            f"{num_left_out:,}",
+            *_accuracy(stage.results.get("held_out")),
+            _number(verifier.get("auc")),
+            _number(verifier.get("within_problem_auc")),
+        )
+    return table
+
+
+def _accuracy(held_out: Mapping[str, Any] | None) -> tuple[str, str]:
+    if not held_out:
+        return DASH, DASH
+    found = held_out["accuracy"]
+    return f"{found['rate']:.1%} of {found['num']:,}", f"{found['low']:.1%} – {found['high']:.1%}"
+
+
+def _number(value: float | None) -> str:
+    return DASH if value is None else f"{value:.3f}"

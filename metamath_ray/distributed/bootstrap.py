@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from metamath_ray.augmentation import run_item
-from metamath_ray.config import BootstrapConfig, EngineConfig, OpenAIEngineConfig
+from metamath_ray.config import BootstrapConfig, EngineConfig, ExecutionConfig, OpenAIEngineConfig
 from metamath_ray.distributed.cluster import connected
 from metamath_ray.distributed.deployment import CPU_PER_REPLICA, generator, resolve_dtype
 from metamath_ray.distributed.items import BlockCounts, ItemsJob, run_items
@@ -109,6 +109,11 @@ class BootstrapRunnerFactory:
         )
 
 
+def required_cpus(engine: EngineConfig, execution: ExecutionConfig) -> int:
+    """Return the logical CPUs that a run needs."""
+    return CPU_PER_REPLICA * engine.num_replicas + execution.num_workers + SPARE_CPUS
+
+
 @contextmanager
 def engine_up(
     checked: Checked, *, application: str, logs: Path | None, observer: Observer
@@ -123,8 +128,8 @@ def engine_up(
     if isinstance(engine, OpenAIEngineConfig):
         observer.stage(f"asking {engine.base_url}")
         probe(base_url=engine.base_url, api_key=api_key(engine))
-    num_cpus = CPU_PER_REPLICA * engine.num_replicas + config.execution.num_workers + SPARE_CPUS
     observer.stage("starting Ray")
+    num_cpus = required_cpus(engine, config.execution)
     with connected(config.ray, num_cpus=num_cpus, num_gpus=engine.num_gpus, logs=logs / "logs" if logs else None):
         if isinstance(engine, OpenAIEngineConfig):
             yield BootstrapRunnerFactory(

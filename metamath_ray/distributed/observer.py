@@ -1,6 +1,7 @@
 """What a run tells whoever watches it."""
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from metamath_ray.distributed.items import BlockCounts
 
@@ -15,6 +16,13 @@ class Observer(Protocol):
         """So many of all planned items are finished, earlier starts included."""
 
 
+class TrainingObserver(Observer, Protocol):
+    """Watches fine-tuning."""
+
+    def training(self, figures: Mapping[str, Any]) -> None:
+        """The latest line of a stage's `metrics.jsonl`."""
+
+
 class Silent:
     """Watches nothing."""
 
@@ -22,4 +30,7 @@ class Silent:
         """Do nothing."""
 
     def progress(self, counts: BlockCounts, total: int) -> None:
+        """Do nothing."""
+
+    def training(self, figures: Mapping[str, Any]) -> None:
         """Do nothing."""

@@ -60,12 +60,7 @@ class Renderer:
             text = self._completion_text(task, fields, source)
         else:
             text = _chat_text(tokenizer, self._messages(task, fields, source))
-        ids = tokenizer.encode(text, add_special_tokens=False)
-        bos = tokenizer.bos_token_id
-        if bos is None:
-            return ids
-        first = next((index for index, token in enumerate(ids) if token != bos), len(ids))
-        return [bos, *ids[first:]]
+        return encode_prompt(tokenizer, text)
 
     def _messages(self, task: Task, fields: Mapping[str, str], source: str) -> list[ChatMessage]:
         """Demonstrations are earlier turns; the instruction opens the first, as not every model has a system role."""
@@ -94,12 +89,24 @@ class Renderer:
         return {name: self._without_control_tokens(value.strip()) for name, value in fields.items()}
 
     def _without_control_tokens(self, text: str) -> str:
-        """Break up what would be read as a control token, so that a question cannot end its own turn."""
-        if self.tokenizer is None:
-            return text
-        for token in self.tokenizer.all_special_tokens:
-            text = text.replace(token, f"{token[0]} {token[1:]}")
-        return text
+        return text if self.tokenizer is None else without_control_tokens(self.tokenizer, text)
+
+
+def encode_prompt(tokenizer: Tokenizer, text: str) -> list[int]:
+    """Return the ids of a prompt, which begin with exactly one BOS, if the tokenizer has one."""
+    ids = tokenizer.encode(text, add_special_tokens=False)
+    bos = tokenizer.bos_token_id
+    if bos is None:
+        return ids
+    first = next((index for index, token in enumerate(ids) if token != bos), len(ids))
+    return [bos, *ids[first:]]
+
+
+def without_control_tokens(tokenizer: Tokenizer, text: str) -> str:
+    """Break up what would be read as a control token, so that a question cannot end its own turn."""
+    for token in tokenizer.all_special_tokens:
+        text = text.replace(token, f"{token[0]} {token[1:]}")
+    return text
 
 
 def _chat_text(tokenizer: Tokenizer, messages: list[ChatMessage]) -> str:

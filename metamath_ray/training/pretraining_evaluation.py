@@ -3,11 +3,9 @@
 import random
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from metamath_ray.datasets.word_problems import (
@@ -23,58 +21,22 @@ from metamath_ray.datasets.word_problems import (
     write_question,
 )
 from metamath_ray.prompts import Renderer, Task, load_prompt_set
+from metamath_ray.training.generation import Generator, Sample
 from metamath_ray.training.pretraining import PROMPT_SET
 from metamath_ray.training.pretraining_tasks import SOURCE
 
 _ENDINGS = ("The answer is: ", "The value of x is ")
-_BATCH = 128
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One generated text."""
-
-    text: str
-    is_truncated: bool
 
 
 class Sampler:
-    """Generates with Transformers, in batches of prompts sorted by length."""
+    """Asks an embedded model in the words it was taught."""
 
-    def __init__(self, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, max_new_tokens: int = 192) -> None:
-        self._model, self._tokenizer, self._max_new_tokens = model, tokenizer, max_new_tokens
-        self._renderer = Renderer(load_prompt_set(PROMPT_SET), tokenizer)
+    def __init__(self, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
+        self._generate = Generator(model, tokenizer, Renderer(load_prompt_set(PROMPT_SET), tokenizer))
 
     def __call__(self, task: Task, asked: Sequence[Mapping[str, str]], temperature: float = 0.0) -> list[Sample]:
         """One sample for each set of prompt fields; greedy at temperature 0."""
-        self._model.eval()
-        prompts = [self._renderer.render(task, fields, source=SOURCE).token_ids or () for fields in asked]
-        order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
-        found: dict[int, Sample] = {}
-        for start in range(0, len(order), _BATCH):
-            part = order[start : start + _BATCH]
-            found.update(zip(part, self._batch([prompts[index] for index in part], temperature), strict=True))
-        return [found[index] for index in range(len(prompts))]
-
-    @torch.inference_mode()
-    def _batch(self, prompts: Sequence[tuple[int, ...]], temperature: float) -> list[Sample]:
-        tokenizer, length = self._tokenizer, max(map(len, prompts))
-        padding = [[tokenizer.pad_token_id] * (length - len(prompt)) for prompt in prompts]
-        ids = torch.tensor([[*pad, *prompt] for pad, prompt in zip(padding, prompts, strict=True)])
-        mask = torch.tensor([[0] * len(pad) + [1] * (length - len(pad)) for pad in padding])
-        sampling: dict[str, Any] = {"temperature": temperature, "top_k": 0} if temperature else {}
-        outputs = self._model.generate(
-            input_ids=ids.to(self._model.device),
-            attention_mask=mask.to(self._model.device),
-            max_new_tokens=self._max_new_tokens,
-            do_sample=temperature > 0,
-            **sampling,
-        )
-        return [self._sample(new) for new in outputs[:, length:].tolist()]
-
-    def _sample(self, ids: list[int]) -> Sample:
-        text = self._tokenizer.decode(ids, skip_special_tokens=True)
-        return Sample(text.strip(), self._tokenizer.eos_token_id not in ids)
+        return self._generate(task, asked, source=SOURCE, temperature=temperature)
 
 
 def final_answer(sample: Sample) -> Fraction | None:

@@ -18,6 +18,7 @@ CORE = (
     "metamath_ray.prompts",
     "metamath_ray.reranking",
     "metamath_ray.storage",
+    "metamath_ray.verifier",
 )
 
 

@@ -20,9 +20,13 @@ PUBLIC = {
     "metamath_ray.inference": {"CompletionEngine", "CompletionRequest", "RetryingEngine"},
     "metamath_ray.prompts": {
         "Demonstration", "PromptFormat", "PromptSet", "Renderer", "Task", "TaskPrompt", "Tokenizer",
-        "load_prompt_set", "load_tokenizer",
+        "VerifierPrompt", "VerifierRenderer", "load_prompt_set", "load_tokenizer", "load_verifier_prompt",
     },
     "metamath_ray.reranking": {"cluster_answers"},
+    "metamath_ray.verifier": {
+        "GradedSample", "Pair", "Selection", "VerifierQuality", "graded_sample", "log_odds", "measure",
+        "question_disjoint_split", "score", "select_examples", "usable",
+    },
 }  # fmt: skip
 
 

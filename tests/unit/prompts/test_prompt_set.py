@@ -15,7 +15,7 @@ _MALFORMED: list[dict[str, str]] = json.loads(
 
 
 def test_packaged_sets() -> None:
-    assert available_prompt_sets() == ["embedded", "metamath", "metamath_chat", "metamath_release"]
+    assert available_prompt_sets() == ["alpaca", "chat", "embedded", "metamath", "metamath_chat", "metamath_release"]
 
 
 @pytest.mark.parametrize("name", available_prompt_sets())
@@ -62,7 +62,7 @@ def test_a_malformed_set_is_refused_by_name_and_field(case: dict[str, str], tmp_
 
 
 def test_an_unknown_name_lists_the_packaged_sets() -> None:
-    with pytest.raises(PromptError, match=r"'no_such_set'.*embedded, metamath, metamath_chat, metamath_release"):
+    with pytest.raises(PromptError, match=r"'no_such_set'.*alpaca, chat, embedded, metamath, metamath_chat, metamath_release"):
         load_prompt_set("no_such_set")
 
 

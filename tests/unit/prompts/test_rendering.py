@@ -43,7 +43,7 @@ def _text(tokenizer: Tokenizer, ids: list[int]) -> str:
     return str(tokenizer.decode(ids))
 
 
-@pytest.fixture(scope="module", params=["embedded", "metamath", "metamath_chat", "metamath_release"])
+@pytest.fixture(scope="module", params=["alpaca", "chat", "embedded", "metamath", "metamath_chat", "metamath_release"])
 def prompt_set(request: pytest.FixtureRequest) -> PromptSet:
     return load_prompt_set(request.param)
 

@@ -1,0 +1,106 @@
+"""A stage's examples to training units: written in pieces by the driver, tokenised piece by piece by Ray Data."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import ray
+from ray.data import DataContext
+
+from metamath_ray.prompts import Renderer, VerifierRenderer, load_prompt_set, load_tokenizer, load_verifier_prompt
+from metamath_ray.training.examples import EXAMPLE_SCHEMA, Example, LeftOut, UnitMaker
+from metamath_ray.training.units import UNIT_SCHEMA
+
+EXAMPLES_PER_PIECE = 4096
+"""Some MB of text; what one task tokenises."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitSettings:
+    """How examples become units."""
+
+    model_path: str
+    prompt_set: str
+    verifier_prompt: str
+    max_length: int
+
+    def maker(self) -> UnitMaker:
+        """Load the tokenizer and the prompts."""
+        tokenizer = load_tokenizer(self.model_path)
+        verifier = VerifierRenderer(load_verifier_prompt(self.verifier_prompt), tokenizer)
+        return UnitMaker(Renderer(load_prompt_set(self.prompt_set), tokenizer), verifier, max_length=self.max_length)
+
+
+def write_examples(examples: Iterable[Example], folder: Path) -> int:
+    """Write examples as numbered parquet pieces and return how many there are."""
+    folder.mkdir(parents=True, exist_ok=True)
+    remaining, count = iter(examples), 0
+    for number in range(10**9):
+        piece = list(islice(remaining, EXAMPLES_PER_PIECE))
+        if not piece:
+            break
+        table = pa.Table.from_pylist([example.to_row() for example in piece], schema=EXAMPLE_SCHEMA)
+        _write(table, folder / f"{number:06d}.parquet")
+        count += len(piece)
+    return count
+
+
+def write_units(examples: Path, units: Path, settings: UnitSettings) -> dict[str, int]:
+    """Tokenise all pieces.
+
+    Returns:
+        Counts over all pieces: "units", "tokens", "targets", and each reason of `LeftOut`.
+    """
+    units.mkdir(parents=True, exist_ok=True)
+    DataContext.get_current().enable_progress_bars = False
+    pieces = sorted(examples.glob("*.parquet"))
+    dataset = ray.data.from_items([{"piece": piece.name} for piece in pieces], override_num_blocks=len(pieces)).map(
+        _Tokenise,
+        fn_constructor_args=(examples, units, settings),
+        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=max(1, min(len(pieces), _cpus() // 2))),
+        num_cpus=1,
+    )
+    counts: Counter[str] = Counter()
+    for row in dataset.iter_rows():
+        counts.update(row)
+    return dict(counts)
+
+
+def _cpus() -> int:
+    return int(ray.cluster_resources().get("CPU", 1))
+
+
+class _Tokenise:
+    """The actor that tokenises pieces."""
+
+    def __init__(self, examples: Path, units: Path, settings: UnitSettings) -> None:
+        self._examples, self._units, self._maker = examples, units, settings.maker()
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, int]:
+        """Tokenise one piece and return its counts."""
+        results = [self._maker.unit(Example.from_row(found)) for found in self._rows(row["piece"])]
+        kept = [result for result in results if not isinstance(result, LeftOut)]
+        table = pa.Table.from_pylist([unit.to_row() for unit in kept], schema=UNIT_SCHEMA)
+        _write(table, self._units / row["piece"])
+        left_out = Counter(str(result) for result in results if isinstance(result, LeftOut))
+        return {
+            "units": len(kept),
+            "tokens": sum(unit.num_tokens for unit in kept),
+            "targets": sum(unit.num_targets for unit in kept),
+            **{str(reason): left_out[str(reason)] for reason in LeftOut},
+        }
+
+    def _rows(self, piece: str) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = pq.read_table(self._examples / piece).to_pylist()
+        return rows
+
+
+def _write(table: pa.Table, file: Path) -> None:
+    fresh = file.with_suffix(".tmp")
+    pq.write_table(table, fresh)
+    fresh.rename(file)

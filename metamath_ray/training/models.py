@@ -1,0 +1,122 @@
+"""A model as training needs it: packed attention, adapters, memory savings; and as serving needs it: one folder."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PreTrainedTokenizerBase
+
+from metamath_ray.config import AdapterConfig, TrainersConfig
+from metamath_ray.errors import ModelError
+from metamath_ray.training.attention import PACKED_ATTENTION
+
+ATTENTION_MATRICES = ("q_proj", "k_proj", "v_proj", "o_proj")
+METADATA_FILE = "metamath_ray.json"
+
+
+def training_dtype(trainers: TrainersConfig) -> torch.dtype:
+    """Return bfloat16 on a GPU, where DeepSpeed keeps float32 copies, and float32 on a CPU."""
+    return torch.bfloat16 if trainers.accelerator_type else torch.float32
+
+
+def load_tokenizer_for_training(path: str) -> PreTrainedTokenizerBase:
+    """Load the tokenizer that is saved with the trained model."""
+    return AutoTokenizer.from_pretrained(path)
+
+
+def load_for_training(
+    path: str, *, trainers: TrainersConfig, adapter: AdapterConfig | None, vocabulary: int
+) -> nn.Module:
+    """Load a model to be trained.
+
+    Args:
+        path: Folder or Hugging Face name.
+        vocabulary: Tokens that the tokenizer knows; the model must have a row for each.
+
+    Raises:
+        ModelError: The tokenizer has tokens that the model lacks.
+    """
+    quantization = (
+        BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16)
+        if adapter and adapter.quantize
+        else None
+    )
+    model = AutoModelForCausalLM.from_pretrained(
+        path,
+        dtype=training_dtype(trainers),
+        attn_implementation=PACKED_ATTENTION,
+        quantization_config=quantization,
+    )
+    if model.config.vocab_size < vocabulary:
+        raise ModelError(
+            f"{path}: the tokenizer has {vocabulary} tokens and the model {model.config.vocab_size}; "
+            "they do not belong together"
+        )
+    if trainers.activation_checkpointing:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    model.train()
+    return with_adapter(model, adapter) if adapter else model
+
+
+def with_adapter(model: nn.Module, adapter: AdapterConfig) -> nn.Module:
+    """Freeze the model and add LoRA matrices."""
+    from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training  # noqa: PLC0415  (slow to import)
+
+    if adapter.quantize:
+        model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+    config = LoraConfig(
+        r=adapter.rank,
+        lora_alpha=adapter.alpha,
+        lora_dropout=adapter.dropout,
+        target_modules="all-linear" if adapter.targets == "all" else list(ATTENTION_MATRICES),
+        task_type="CAUSAL_LM",
+    )
+    adapted: nn.Module = get_peft_model(model, config)
+    return adapted
+
+
+def export(
+    folder: Path,
+    *,
+    parent: str,
+    weights: Mapping[str, Tensor],
+    adapter: AdapterConfig | None,
+    tokenizer: PreTrainedTokenizerBase,
+    metadata: Mapping[str, Any],
+) -> None:
+    """Write what vLLM and Transformers load: bfloat16 weights, adapters merged in, the tokenizer, and what it is.
+
+    Args:
+        folder: Is made, and filled file by file; whoever needs it whole or not at all renames it into place.
+        parent: Folder or name of the model that was trained; gives the architecture.
+        weights: The trained weights on CPU; with an adapter, of its matrices alone.
+        metadata: Content of ``metamath_ray.json``.
+
+    Raises:
+        ModelError: The weights are not those of this architecture: one is missing, unknown or of another shape.
+    """
+    model = AutoModelForCausalLM.from_pretrained(parent, dtype=torch.float32 if adapter is None else torch.bfloat16)
+    if adapter:
+        model = with_adapter(model, adapter.model_copy(update={"quantize": False}))
+    _load_trained(model, weights, parent, only_trained=adapter is not None)
+    if adapter:
+        model = model.merge_and_unload()
+    model.to(torch.bfloat16).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    (folder / METADATA_FILE).write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
+
+
+def _load_trained(model: nn.Module, weights: Mapping[str, Tensor], parent: str, *, only_trained: bool) -> None:
+    """Load weights by name; tied ones, and with an adapter those that were frozen, are not among them."""
+    expected = {name for name, parameter in model.named_parameters() if parameter.requires_grad or not only_trained}
+    if missing := sorted(expected - weights.keys()):
+        raise ModelError(f"{parent}: the trained weights do not fit ({missing[0]} is missing)")
+    try:
+        unexpected = model.load_state_dict(dict(weights), strict=False).unexpected_keys
+    except RuntimeError as error:  # of another shape
+        raise ModelError(f"{parent}: the trained weights do not fit ({' '.join(str(error).split())})") from error
+    if unexpected:
+        raise ModelError(f"{parent}: the trained weights do not fit ({unexpected[0]} is unknown)")

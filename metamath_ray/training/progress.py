@@ -1,0 +1,110 @@
+"""What a stage tells while it trains: a line a step in metrics.jsonl, TensorBoard files, MLflow and W&B when asked."""
+
+import importlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tensorboardX import SummaryWriter
+
+from metamath_ray.errors import ConfigError
+from metamath_ray.training.steps import StepResult
+
+METRICS_FILE = "metrics.jsonl"
+
+
+class MetricsWriter:
+    """Writes the figures of each step; a resumed stage continues the file at the step that it resumes at."""
+
+    def __init__(self, folder: Path, *, start: int, num_steps: int, trackers: Sequence[str]) -> None:
+        self._num_steps = num_steps
+        self._file = folder / METRICS_FILE
+        _keep_first(self._file, start)
+        self._lines = self._file.open("a", encoding="utf-8", buffering=1)
+        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=start + 1)
+        self._trackers = [_Tracker(name, folder) for name in trackers]
+
+    def write(self, step: int, result: StepResult, *, rate: float, seconds: float) -> None:
+        """Write one step, counted from 1."""
+        figures = {
+            **asdict(result),
+            "learning_rate": rate,
+            "seconds": round(seconds, 4),
+            "tokens_per_second": round(result.num_tokens / seconds, 1),
+        }
+        self._lines.write(json.dumps({"step": step, "num_steps": self._num_steps, **figures}) + "\n")
+        for name in ("loss", "solution", "pairwise", "pointwise", "grad_norm", "learning_rate", "tokens_per_second"):
+            if figures[name] is not None:
+                self._board.add_scalar(name, figures[name], step)
+        for tracker in self._trackers:
+            tracker.log(figures, step)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._lines.close()
+        self._board.close()
+        for tracker in self._trackers:
+            tracker.finish()
+
+
+def _keep_first(file: Path, num_steps: int) -> None:
+    """Drop the lines after a step, which are about to be written again."""
+    if not file.is_file():
+        return
+    kept = [line for line in file.read_text(encoding="utf-8").splitlines() if _step_of(line) in range(1, num_steps + 1)]
+    fresh = file.with_suffix(".tmp")
+    fresh.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+    fresh.rename(file)
+
+
+def _step_of(line: str) -> int:
+    try:
+        return int(json.loads(line)["step"])
+    except ValueError:  # the line that was being written when the worker died
+        return 0
+
+
+class _Tracker:
+    """MLflow or W&B, both of which take numbers by step."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self._name, self._module = name, require_tracker(name)
+        run_name = f"{folder.parent.name}/{folder.name}"
+        if name == "mlflow":
+            self._module.start_run(run_name=run_name)
+        else:
+            self._module.init(project="metamath-ray", name=run_name, dir=str(folder))
+
+    def log(self, figures: dict[str, Any], step: int) -> None:
+        """Log one step."""
+        numbers = {key: value for key, value in figures.items() if value is not None}
+        if self._name == "mlflow":
+            self._module.log_metrics(numbers, step=step)
+        else:
+            self._module.log(numbers, step=step)
+
+    def finish(self) -> None:
+        """End the run there."""
+        if self._name == "mlflow":
+            self._module.end_run()
+        else:
+            self._module.finish()
+
+
+def require_tracker(name: str) -> Any:  # noqa: ANN401  (a module)
+    """Import a tracker.
+
+    Raises:
+        ConfigError: It is not installed.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ConfigError(f"trackers: {name} is not installed; `pip install {name}`, or leave it out") from error

@@ -1,0 +1,155 @@
+"""Where a stage's examples come from: rows of a data set, reference solutions, graded samples of a generator."""
+
+import random
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from metamath_ray.config import SamplesConfig, SolutionsConfig
+from metamath_ray.datasets import ProblemSource, read_problems
+from metamath_ray.datasets.files import read_records
+from metamath_ray.datasets.records import Record, parse_record
+from metamath_ray.errors import DataError
+from metamath_ray.storage import RunDirectory
+from metamath_ray.storage.samples import read_sample_table, read_samples
+from metamath_ray.training.examples import Example
+from metamath_ray.training.units import UnitKind
+from metamath_ray.types import Problem
+from metamath_ray.verifier import (
+    GradedSample,
+    Selection,
+    graded_sample,
+    question_disjoint_split,
+    select_examples,
+    usable,
+)
+
+SOURCE_OF_TAG = {"GSM": "gsm8k", "MATH": "math"}
+_SENTENCE_END = re.compile(r"\b(?P<abbreviation>Mr|Mrs|Ms|Dr|St|vs|e\.g|i\.e)\.\s+|(?<=[.!?])\s+(?=[A-Z$\\])")
+
+
+def solution_examples(config: SolutionsConfig, *, seed: int) -> Iterator[Example]:
+    """Stream the examples of solution fine-tuning.
+
+    Raises:
+        DataError: A row is malformed, or there is none.
+    """
+    examples = _from_rows(config.rows) if config.rows else _from_problems(config)
+    yield from _drawn(examples, config.limit, seed) if config.limit else examples
+
+
+def _from_rows(path: str) -> Iterator[Example]:
+    for raw in read_records(_rows_file(path)):
+        record = parse_record(raw)
+        tag = str(record.value("type") or "").rpartition("_")[0]
+        yield Example(
+            kind=UnitKind.SOLUTION,
+            source=SOURCE_OF_TAG.get(tag, tag.lower()),
+            question=_text(record, "query"),
+            solutions=(_text(record, "response"),),
+        )
+
+
+def _text(record: Record, column: str) -> str:
+    """Return a text, "" for one that is null or blank; what is blank is counted later, what is absent is refused."""
+    if column not in record.values:
+        record.reject(column, "a text")
+    value = record.value(column)
+    is_blank = value is None or (isinstance(value, str) and not value.strip())
+    return "" if is_blank else record.text_or_number(column)
+
+
+def _rows_file(path: str) -> Path:
+    exported = Path(path, "dataset", "metamathqa.parquet")
+    if Path(path, "manifest.json").is_file() and not exported.is_file():
+        raise DataError(f"{path}: this run has no data set yet; run `metamath-ray export --run-directory {path}`")
+    return exported if exported.is_file() else Path(path)
+
+
+def _from_problems(config: SolutionsConfig) -> Iterator[Example]:
+    assert config.problems is not None  # noqa: S101  rows or problems, by its own validator
+    source = ProblemSource(**config.problems.model_dump(exclude={"skip_invalid"}))
+    for problem in read_problems(source, skip_invalid=config.problems.skip_invalid):
+        yield Example(
+            kind=UnitKind.SOLUTION,
+            source=problem.source,
+            question=problem.question,
+            solutions=(reference_response(problem, config.style),),
+        )
+
+
+def reference_response(problem: Problem, style: str) -> str:
+    """Return a reference solution as a response: in its author's form or a sentence a line, with the answer at its end.
+
+    The two forms stand for the MATH and PRM800K styles of 2310.10047, section 4.1.
+    """
+    solution = problem.reference_solution.strip()
+    if not solution:
+        return ""
+    if style == "step_by_step":
+        solution = _SENTENCE_END.sub(lambda match: match[0] if match["abbreviation"] else "\n", solution)
+    ending = f"The answer is: {problem.reference_answer}"
+    return solution if solution.endswith(ending) else f"{solution}\n{ending}"
+
+
+def _drawn(examples: Iterable[Example], limit: int, seed: int) -> list[Example]:
+    """Draw so many examples, each equally likely, holding no more than these (reservoir sampling)."""
+    rng, kept = random.Random(f"limit:{seed}"), list[Example]()
+    for number, example in enumerate(examples):
+        if number < limit:
+            kept.append(example)
+        elif (place := rng.randrange(number + 1)) < limit:
+            kept[place] = example
+    return kept
+
+
+class SampleSet:
+    """Graded samples, split by problem; holds the texts of usable samples.
+
+    Attributes:
+        selection: What was chosen of the training problems.
+        held_out: Usable rows of the problems that are kept apart.
+    """
+
+    def __init__(self, path: str, config: SamplesConfig, *, seed: int, with_pairs: bool) -> None:
+        self._rows: dict[GradedSample, Mapping[str, Any]] = {}
+        self.held_out: list[Mapping[str, Any]] = []
+        for row in _sample_rows(path):
+            if not usable(row):
+                continue
+            if question_disjoint_split(row["problem_id"], config.validation_share, seed) == "validation":
+                self.held_out.append(row)
+            else:
+                self._rows[graded_sample(row)] = row
+        self.selection: Selection = select_examples(
+            self._rows,
+            max_pairs_per_problem=config.max_pairs_per_problem if with_pairs else 0,
+            balance=config.balance,
+            seed=seed,
+        )
+        if not (self.selection.pairs or self.selection.singles):
+            raise DataError(f"{path}: no example to learn from: {self.selection.describe()}")
+
+    def examples(self, *, with_singles: bool) -> Iterator[Example]:
+        """Return pairs, then singles."""
+        for pair in self.selection.pairs:
+            yield self._example(UnitKind.PAIR, pair.correct, pair.incorrect)
+        for sample in self.selection.singles if with_singles else ():
+            yield self._example(UnitKind.JUDGED, sample)
+
+    def _example(self, kind: UnitKind, *samples: GradedSample) -> Example:
+        rows = [self._rows[sample] for sample in samples]
+        return Example(
+            kind=kind,
+            source=rows[0]["problem"]["source"],
+            question=rows[0]["problem"]["question"],
+            solutions=tuple(row["completion"] for row in rows),
+            labels=tuple(sample.is_correct for sample in samples),
+        )
+
+
+def _sample_rows(path: str) -> Iterator[Mapping[str, Any]]:
+    batches = read_samples(RunDirectory(path)) if Path(path, "manifest.json").is_file() else read_sample_table(path)
+    for batch in batches:
+        yield from batch.to_pylist()

@@ -1,0 +1,189 @@
+"""Fine-tuning for real: Ray Train and DeepSpeed on two workers, killed, resumed, resized, and served by vLLM."""
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import torch
+from ray import serve
+from transformers import AutoModelForCausalLM
+
+from metamath_ray.config import FinetuneConfig
+from metamath_ray.distributed.finetune import finetune
+from metamath_ray.errors import DataError, RunDirectoryError, RunFailed
+from metamath_ray.prompts import Renderer, Task, load_prompt_set, load_tokenizer
+from metamath_ray.training.progress import METRICS_FILE
+from services.llm import build_app
+from tests.integration.conftest import Cluster, cluster_processes
+
+NUM_STEPS = 24
+WAIT_SECONDS = 240
+
+
+def finetune_config(run_directory: Path, **changes: Any) -> FinetuneConfig:  # noqa: ANN401
+    """The embedded base for some steps on a few reference solutions."""
+    trainers = {"num_workers": 2, "micro_batch_size": 4, "checkpoint_every_steps": 4, **changes.pop("trainers", {})}
+    settings: dict[str, Any] = {
+        "run_directory": str(run_directory),
+        "stages": {"generator": stage(NUM_STEPS)},
+        "trainers": trainers,
+    }
+    return FinetuneConfig.model_validate({**settings, **changes})
+
+
+def stage(max_steps: int) -> dict[str, Any]:
+    """A stage of solution fine-tuning."""
+    return {
+        "solutions": {"problems": {"format": "word_problems", "split": "train", "limit": 100, "seed": 5}},
+        "max_steps": max_steps,
+        "global_batch_size": 16,
+        "optimizer": {"learning_rate": 3e-4},
+    }
+
+
+def losses(run_directory: Path) -> list[float]:
+    """Return the loss of each step; fails when a step is missing or there twice."""
+    lines = (run_directory / "generator" / METRICS_FILE).read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert [row["step"] for row in rows] == list(range(1, len(rows) + 1))
+    return [row["loss"] for row in rows]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> Path:
+    """A run that nothing happened to: two workers, ZeRO-2."""
+    run_directory = tmp_path_factory.mktemp("finetune") / "run"
+    finetune(finetune_config(run_directory))
+    return run_directory
+
+
+def test_training_learns_and_leaves_what_explains_it(trained: Path) -> None:
+    found = losses(trained)
+    assert sum(found[-4:]) < 0.8 * sum(found[:4])
+    folder = trained / "generator"
+    metadata = json.loads((folder / "model" / "metamath_ray.json").read_text())
+    assert metadata["kind"] == "generator"
+    assert metadata["parent"] == "embedded:base"
+    assert metadata["data"]["units"] == 100
+    assert (folder / "loss.png").stat().st_size > 1000
+    assert list((folder / "tensorboard").iterdir())
+    assert not (folder / "checkpoints").exists()
+
+
+def test_zero_3_and_one_worker_take_the_same_steps(trained: Path, tmp_path: Path) -> None:
+    finetune(finetune_config(tmp_path / "zero3", stages={"generator": stage(6)}, trainers={"zero_stage": 3}))
+    finetune(finetune_config(tmp_path / "alone", stages={"generator": stage(6)}, trainers={"num_workers": 1}))
+    first = losses(trained)[:3]  # the schedule depends on the number of steps; the warm-up is one step in both
+    assert losses(tmp_path / "zero3")[:3] == pytest.approx(first, rel=1e-3)
+    assert losses(tmp_path / "alone") == pytest.approx(losses(tmp_path / "zero3"), rel=1e-4)
+
+
+class WorkerKiller(threading.Thread):
+    """Kills one trainer as soon as so many steps are done."""
+
+    def __init__(self, run_directory: Path, after_steps: int) -> None:
+        super().__init__()
+        self.metrics = run_directory / "generator" / METRICS_FILE
+        self.after_steps = after_steps
+        self.num_steps_at_kill = 0
+
+    def run(self) -> None:
+        self.num_steps_at_kill = wait_for_steps(self.metrics, self.after_steps)
+        cluster_processes("ray::RayTrainWorker")[0].send_signal(signal.SIGKILL)
+
+
+def wait_for_steps(metrics: Path, num_steps: int) -> int:
+    """Wait until so many steps are written; return how many there are."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while time.monotonic() < deadline:
+        done = len(metrics.read_text().splitlines()) if metrics.is_file() else 0
+        if done >= num_steps:
+            return done
+        time.sleep(0.02)
+    raise AssertionError(f"{num_steps} steps were not reached")
+
+
+def test_a_killed_worker_changes_no_loss(trained: Path, tmp_path: Path) -> None:
+    killer = WorkerKiller(tmp_path / "run", after_steps=6)
+    killer.start()
+    finetune(finetune_config(tmp_path / "run"))
+    killer.join()
+    assert 6 <= killer.num_steps_at_kill < NUM_STEPS
+    assert losses(tmp_path / "run") == losses(trained)
+
+
+def test_a_killed_driver_is_resumed_by_another_number_of_workers(
+    trained: Path, cluster: Cluster, tmp_path: Path
+) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(finetune_config(tmp_path / "run").model_dump_json())
+    command = [sys.executable, "-m", "metamath_ray.cli", "finetune", "--config", str(config)]
+    driver = subprocess.Popen(command, env=cluster.environment, stdout=subprocess.DEVNULL)
+    try:
+        done = wait_for_steps(tmp_path / "run" / "generator" / METRICS_FILE, 6)
+    finally:
+        driver.kill()
+        driver.wait()
+    assert done < NUM_STEPS
+    finetune(finetune_config(tmp_path / "run", trainers={"num_workers": 1}))
+    assert losses(tmp_path / "run") == pytest.approx(losses(trained), rel=1e-3)
+
+
+def test_a_finished_run_is_not_done_again_and_another_is_refused(trained: Path) -> None:
+    before = (trained / "generator" / "model" / "model.safetensors").stat().st_mtime_ns
+    finetune(finetune_config(trained))
+    assert (trained / "generator" / "model" / "model.safetensors").stat().st_mtime_ns == before
+    with pytest.raises(RunDirectoryError, match="seed: 0 → 1"):
+        finetune(finetune_config(trained, seed=1))
+
+
+def test_bad_data_ends_before_training(tmp_path: Path, cluster: Cluster) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(json.dumps({"query": "q", "response": ""}) + "\n")
+    broken = {"generator": {"solutions": {"rows": str(rows)}, "max_steps": 2, "global_batch_size": 2}}
+    with pytest.raises(DataError, match=r"none of 1 examples can be learned \(.*empty_solution: 1"):
+        finetune(finetune_config(tmp_path / "run", stages=broken))
+
+
+def test_a_loss_that_is_no_number_ends_the_run_with_advice(tmp_path: Path, cluster: Cluster) -> None:
+    wild = {**stage(8), "optimizer": {"learning_rate": 1e30, "schedule": "constant"}}
+    config = finetune_config(tmp_path / "run", stages={"generator": wild}, trainers={"max_failures": 0})
+    with pytest.raises(RunFailed, match=r"the loss is nan at step \d+.*learning_rate"):
+        finetune(config)
+
+
+def test_the_server_agrees_with_the_trainer(trained: Path, cluster: Cluster) -> None:
+    """vLLM serves the exported folder as it is; log-probabilities of a completion agree (pitfall: vllm#12791)."""
+    folder = trained / "generator" / "model"
+    serve.run(build_app({"model": str(folder), "max_num_seqs": 8}), name="tuned", route_prefix="/tuned")
+    tokenizer = load_tokenizer(str(folder))
+    question = {"question": "Ann has 12 apples. She buys 7 more. How many apples does Ann have now?"}
+    prompt = list(
+        Renderer(load_prompt_set("embedded"), tokenizer).render(Task.SOLVE, question, source="x").token_ids or ()
+    )
+    name = httpx.get(cluster.base_url.replace("/v1", "/tuned/v1/models")).json()["data"][0]["id"]
+    asked = {
+        "model": name,
+        "prompt": prompt,
+        "max_tokens": 40,
+        "temperature": 0,
+        "logprobs": 1,
+        "return_token_ids": True,
+    }
+    reply = httpx.post(cluster.base_url.replace("/v1", "/tuned/v1/completions"), json=asked, timeout=120).json()
+    [choice] = reply["choices"]
+    served, ids = choice["logprobs"]["token_logprobs"], choice["token_ids"]
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    with torch.inference_mode():
+        logits = model(torch.tensor([[*prompt, *ids]])).logits[0, len(prompt) - 1 : -1]
+    computed = logits.log_softmax(-1).gather(1, torch.tensor(ids)[:, None])[:, 0].tolist()
+    serve.delete("tuned")
+    assert len(ids) > 5
+    assert max(abs(a - b) for a, b in zip(served, computed, strict=True)) <= 0.02
