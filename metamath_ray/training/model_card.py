@@ -58,11 +58,11 @@ vocabulary {model["vocab_size"]}, {model["max_positions"]} positions), stored in
 | versions | Python {made["python"]}, torch {made["torch"]}, transformers {made["transformers"]} |
 | date | {made["date"]} |
 
-{training["notes"]}
+{training["notes"] or "Both models come out of one run of this command, start to finish."}
 
 ## What it can do
 
-Test split, in float32 with Transformers:
+Test split, seed {results["seed"]}, in float32 with Transformers:
 
     python jobs/pretrain_embedded.py --config jobs/configs/pretrain_embedded.yaml \\
         --output metamath_ray/embedded --evaluate-only

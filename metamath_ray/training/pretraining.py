@@ -13,7 +13,6 @@ import torch.distributed as dist
 from pydantic import BaseModel, ConfigDict
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor, nn
-from torch.distributed.optim import ZeroRedundancyOptimizer
 from torch.nn.functional import cross_entropy
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -205,11 +204,11 @@ def make_optimizers(model: nn.Module, settings: StageSettings, share: Share) -> 
     matrices = [p for name, p in named.items() if p.ndim == 2 and "layers" in name]
     others = [p for name, p in named.items() if not (p.ndim == 2 and "layers" in name)]
     rate, decay = settings.learning_rate, settings.weight_decay
-    muon = (
-        ZeroRedundancyOptimizer(matrices, Muon, lr=rate, weight_decay=decay)
-        if share.num_processes > 1
-        else Muon(matrices, lr=rate, weight_decay=decay)
-    )
+    muon = Muon(matrices, lr=rate, weight_decay=decay)
+    if share.num_processes > 1:
+        from torch.distributed.optim import ZeroRedundancyOptimizer  # noqa: PLC0415  (a warning and a second of import)
+
+        muon = ZeroRedundancyOptimizer(matrices, Muon, lr=rate, weight_decay=decay)
     return [muon, torch.optim.AdamW(others, lr=rate, betas=(0.9, 0.95), weight_decay=0.0)]
 
 
