@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from metamath_ray.errors import RunDirectoryError, RunFailed
+from metamath_ray.errors import RunDirectoryError
 from metamath_ray.exits import PROGRAM, fail, run_guarded
 
 if TYPE_CHECKING:
@@ -64,11 +64,8 @@ def _bootstrap(arguments: Sequence[str]) -> None:
     from metamath_ray.distributed.bootstrap import bootstrap
     from metamath_ray.terminal import TerminalObserver, quiet
 
-    try:
-        with quiet(command.run_directory) as console, TerminalObserver(console) as observer:
-            bootstrap(command, fork=command.fork, retry_failed=command.retry_failed, observer=observer)
-    except RunFailed as error:
-        raise RunFailed(f"{error}; logs: {command.run_directory}/logs") from error
+    with quiet(command.run_directory) as console, TerminalObserver(console) as observer:
+        bootstrap(command, fork=command.fork, retry_failed=command.retry_failed, observer=observer)
     _show_run(command.run_directory)
 
 
@@ -138,18 +135,15 @@ def _finetune(arguments: Sequence[str]) -> None:
     command = parse_arguments(FinetuneCommand, arguments, program=f"{PROGRAM} finetune")
     from metamath_ray.terminal import TerminalObserver, quiet, stages_table
 
-    try:
-        with quiet(command.run_directory) as console:
-            with TerminalObserver(console) as observer:
-                observer.stage("loading DeepSpeed")
-                from metamath_ray.distributed.finetune import finetune
+    with quiet(command.run_directory) as console:
+        with TerminalObserver(console) as observer:
+            observer.stage("loading DeepSpeed")
+            from metamath_ray.distributed.finetune import finetune
 
-                report = finetune(command, observer=observer)
-            console.print(stages_table(report))
-            for stage in report.stages:
-                console.print(f"{stage.name}: {stage.model}")
-    except RunFailed as error:
-        raise RunFailed(f"{error}; logs: {command.run_directory}/logs") from error
+            report = finetune(command, observer=observer)
+        console.print(stages_table(report))
+        for stage in report.stages:
+            console.print(f"{stage.name}: {stage.model}")
 
 
 def _grade(arguments: Sequence[str]) -> None:

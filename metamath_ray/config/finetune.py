@@ -7,6 +7,9 @@ from pydantic import Field, model_validator
 from metamath_ray.config.base import FrozenConfig, RayConfig, SourceConfig
 from metamath_ray.config.bootstrap import ExecutionConfig, SamplingConfig, ServeEngineConfig
 
+RESERVED_NAMES = ("start", "logs")
+"""Of the run's folder and of its manifest."""
+
 
 class SolutionsConfig(FrozenConfig):
     """Questions with the solutions to learn: MetaMathQA-shaped rows, or problems with their reference solutions."""
@@ -207,6 +210,8 @@ class FinetuneConfig(FrozenConfig):
         for name, stage in self.stages.items():
             if not name.isidentifier():
                 raise ValueError(f"stages: {name!r} names a folder; use letters, digits and underscores")
+            if name in RESERVED_NAMES:
+                raise ValueError(f"stages: {name!r} is a name that the run itself uses; choose another")
             if stage.global_batch_size < self.trainers.num_workers:
                 raise ValueError(
                     f"stages.{name}.global_batch_size ({stage.global_batch_size}) is smaller than "

@@ -31,6 +31,11 @@ from metamath_ray.types import Outcome, OutcomeStatus, WorkItem, content_id
 SPARE_CPUS = 2
 """Logical CPUs for reading the plan beside the engine and the workers."""
 
+GPU_ADVICE = (
+    "lower engine.num_replicas or engine.tensor_parallel_size, leave engine.accelerator_type out to run on CPU, "
+    "or give ray.address"
+)
+
 MIN_ITEMS_TO_JUDGE = 50
 """The failure ratio means nothing before so many items."""
 
@@ -130,7 +135,13 @@ def engine_up(
         probe(base_url=engine.base_url, api_key=api_key(engine))
     observer.stage("starting Ray")
     num_cpus = required_cpus(engine, config.execution)
-    with connected(config.ray, num_cpus=num_cpus, num_gpus=engine.num_gpus, logs=logs / "logs" if logs else None):
+    with connected(
+        config.ray,
+        num_cpus=num_cpus,
+        num_gpus=engine.num_gpus,
+        gpu_advice=GPU_ADVICE,
+        logs=logs / "logs" if logs else None,
+    ):
         if isinstance(engine, OpenAIEngineConfig):
             yield BootstrapRunnerFactory(
                 config=config, model_path=checked.model_path, application="", api_key=api_key(engine)

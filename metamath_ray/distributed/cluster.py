@@ -7,10 +7,11 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import ray
 
-from metamath_ray.config import RayConfig
+from metamath_ray.config import RayConfig, TrainersConfig
 from metamath_ray.errors import ConfigError, RunFailed
 
 OBJECT_STORE_BYTES = 512 * 2**20
@@ -31,17 +32,20 @@ _QUIET_ENVIRONMENT = {
 
 
 @contextmanager
-def connected(config: RayConfig, *, num_cpus: int, num_gpus: int = 0, logs: Path | None) -> Iterator[None]:
+def connected(
+    config: RayConfig, *, num_cpus: int, num_gpus: int = 0, gpu_advice: str = "", logs: Path | None
+) -> Iterator[None]:
     """Connect to the cluster for the length of a run; a cluster that was started here ends with it.
 
     Args:
         num_cpus: Logical CPUs that the run needs; a cluster that is started here gets them.
         num_gpus: GPUs that the run needs; a cluster that is started here has those of this machine and no more.
+        gpu_advice: What to do where they are too few.
         logs: Folder that gets Ray's and vLLM's logs of such a cluster when the run ends, however it ends.
 
     Raises:
         ConfigError: There is no cluster at the address, or this machine is too small.
-        RunFailed: Ray did not start here.
+        RunFailed: Ray did not start here; or the run's own, with the place of such logs.
     """
     if ray.is_initialized():
         yield
@@ -56,8 +60,12 @@ def connected(config: RayConfig, *, num_cpus: int, num_gpus: int = 0, logs: Path
     session = None if address else session_logs()
     try:
         if not address:
-            _require_gpus(num_gpus)
+            _require_gpus(num_gpus, gpu_advice)
         yield
+    except RunFailed as error:
+        if not (session and logs):
+            raise
+        raise RunFailed(f"{error}; logs: {logs}") from error
     finally:
         _silence_shutdown()
         ray.shutdown()
@@ -72,13 +80,16 @@ def session_logs() -> Path | None:
     return logs if logs.is_dir() else None
 
 
-def _require_gpus(num_gpus: int) -> None:
+def runtime_environment(trainers: TrainersConfig) -> dict[str, Any]:
+    """Return the environment of processes that train or measure: on CPU, they shall not take a GPU that is there."""
+    hidden = {"DS_ACCELERATOR": "cpu", "CUDA_VISIBLE_DEVICES": ""}
+    return {} if trainers.accelerator_type else {"env_vars": hidden}
+
+
+def _require_gpus(num_gpus: int, advice: str) -> None:
     found = int(ray.cluster_resources().get("GPU", 0))
     if found < num_gpus:
-        raise ConfigError(
-            f"the run needs {num_gpus} GPUs and this machine has {found}; lower engine.num_replicas or "
-            "engine.tensor_parallel_size, leave engine.accelerator_type out to run on CPU, or give ray.address"
-        )
+        raise ConfigError(f"the run needs {num_gpus} GPUs and this machine has {found}; {advice}")
 
 
 def _attach(address: str) -> None:

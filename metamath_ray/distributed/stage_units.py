@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import ray
 from ray.data import DataContext
 
-from metamath_ray.prompts import Renderer, VerifierRenderer, load_prompt_set, load_tokenizer, load_verifier_prompt
+from metamath_ray.distributed.task_errors import plain_errors
+from metamath_ray.prompts import PromptSet, Renderer, VerifierPrompt, VerifierRenderer, load_tokenizer
 from metamath_ray.training.examples import EXAMPLE_SCHEMA, Example, LeftOut, UnitMaker
 from metamath_ray.training.units import UNIT_SCHEMA
 
@@ -22,18 +23,22 @@ EXAMPLES_PER_PIECE = 4096
 
 @dataclass(frozen=True, kw_only=True)
 class UnitSettings:
-    """How examples become units."""
+    """How examples become units.
+
+    Attributes:
+        verifier_prompt: Where there are samples to judge.
+    """
 
     model_path: str
-    prompt_set: str
-    verifier_prompt: str
+    prompt_set: PromptSet
+    verifier_prompt: VerifierPrompt | None
     max_length: int
 
     def maker(self) -> UnitMaker:
-        """Load the tokenizer and the prompts."""
+        """Load the tokenizer."""
         tokenizer = load_tokenizer(self.model_path)
-        verifier = VerifierRenderer(load_verifier_prompt(self.verifier_prompt), tokenizer)
-        return UnitMaker(Renderer(load_prompt_set(self.prompt_set), tokenizer), verifier, max_length=self.max_length)
+        verifier = VerifierRenderer(self.verifier_prompt, tokenizer) if self.verifier_prompt else None
+        return UnitMaker(Renderer(self.prompt_set, tokenizer), verifier, max_length=self.max_length)
 
 
 def write_examples(examples: Iterable[Example], folder: Path) -> int:
@@ -66,8 +71,9 @@ def write_units(examples: Path, units: Path, settings: UnitSettings) -> dict[str
         num_cpus=1,
     )
     counts: Counter[str] = Counter()
-    for row in dataset.iter_rows():
-        counts.update(row)
+    with plain_errors():
+        for row in dataset.iter_rows():
+            counts.update(row)
     return dict(counts)
 
 

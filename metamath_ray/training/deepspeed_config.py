@@ -38,6 +38,8 @@ def deepspeed_config(
         "zero_force_ds_cpu_optimizer": False,
         "steps_per_print": 10**9,
     }
+    if trainers.accelerator_type and trainers.zero_stage:  # DeepSpeed has no such mix without ZeRO
+        config["data_types"] = {"grad_accum_dtype": "fp32"}
     if universal:
         config["checkpoint"] = {"load_universal": True}
     return config

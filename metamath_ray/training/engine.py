@@ -33,17 +33,23 @@ def start_engine(module: nn.Module, stage: StageConfig, config: dict[str, Any]) 
 
 def partitioned_loading(config: dict[str, Any], trainers: TrainersConfig) -> HfDeepSpeedConfig | None:
     """With ZeRO-3, make Transformers split weights over the workers while it loads; keep what this returns alive."""
-    return HfDeepSpeedConfig(config) if trainers.zero_stage == 3 else None
+    if trainers.zero_stage != 3:
+        return None
+    deepspeed.init_distributed()  # loading asks DeepSpeed, not torch, how many workers there are
+    return HfDeepSpeedConfig(config)
 
 
 def save_state(engine: DeepSpeedEngine, folder: Path, *, step: int, num_workers: int) -> None:
-    """Write this worker's part of a checkpoint; every worker calls it."""
-    engine.save_checkpoint(str(folder), tag=STATE, client_state={"step": step, "num_workers": num_workers})
+    """Write this worker's part of a checkpoint, without what is frozen; every worker calls it."""
+    client_state = {"step": step, "num_workers": num_workers}
+    engine.save_checkpoint(str(folder), tag=STATE, client_state=client_state, exclude_frozen_parameters=True)
 
 
 def load_state(engine: DeepSpeedEngine, folder: Path, *, universal: bool) -> int:
     """Load a checkpoint and return the number of steps done; every worker calls it."""
-    _, state = engine.load_checkpoint(str(folder), tag=UNIVERSAL if universal else STATE)
+    is_whole = all(parameter.requires_grad for parameter in engine.module.parameters())
+    tag = UNIVERSAL if universal else STATE
+    _, state = engine.load_checkpoint(str(folder), tag=tag, load_module_strict=is_whole)
     return int(state["step"])
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PreTrainedTokenizerBase
 
 from metamath_ray.config import AdapterConfig, TrainersConfig
 from metamath_ray.errors import ModelError
@@ -27,18 +27,26 @@ def load_tokenizer_for_training(path: str) -> PreTrainedTokenizerBase:
     return AutoTokenizer.from_pretrained(path)
 
 
-def load_for_training(
-    path: str, *, trainers: TrainersConfig, adapter: AdapterConfig | None, vocabulary: int
-) -> nn.Module:
-    """Load a model to be trained.
+def check_vocabulary(path: str) -> None:
+    """Look whether a model has a row for each token of its tokenizer; loads no weights.
 
     Args:
         path: Folder or Hugging Face name.
-        vocabulary: Tokens that the tokenizer knows; the model must have a row for each.
 
     Raises:
-        ModelError: The tokenizer has tokens that the model lacks.
+        ModelError: It has not, or it has no readable configuration.
     """
+    try:
+        rows = AutoConfig.from_pretrained(path).get_text_config().vocab_size
+        tokens = len(load_tokenizer_for_training(path))
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"{path}: cannot read what model this is ({' '.join(str(error).split())[:200]})") from error
+    if rows < tokens:
+        raise ModelError(f"{path}: the tokenizer has {tokens} tokens and the model {rows}; they do not belong together")
+
+
+def load_for_training(path: str, *, trainers: TrainersConfig, adapter: AdapterConfig | None) -> nn.Module:
+    """Load a model, from a folder or by its Hugging Face name, to be trained."""
     quantization = (
         BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16)
         if adapter and adapter.quantize
@@ -50,19 +58,22 @@ def load_for_training(
         attn_implementation=PACKED_ATTENTION,
         quantization_config=quantization,
     )
-    if model.config.vocab_size < vocabulary:
-        raise ModelError(
-            f"{path}: the tokenizer has {vocabulary} tokens and the model {model.config.vocab_size}; "
-            "they do not belong together"
-        )
     if trainers.activation_checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        model.activation_checkpointing_enable({"use_reentrant": False})
     model.train()
-    return with_adapter(model, adapter) if adapter else model
+    return with_adapter(model, adapter, in_float32=False) if adapter else model
 
 
-def with_adapter(model: nn.Module, adapter: AdapterConfig) -> nn.Module:
-    """Freeze the model and add LoRA matrices."""
+def num_weights(model: nn.Module) -> int:
+    """Count the weights, those in 4 bits or split over the workers by ZeRO-3 included."""
+    return sum(
+        getattr(weight, "ds_numel", weight.numel()) * (2 if type(weight).__name__ == "Params4bit" else 1)
+        for weight in model.parameters()
+    )
+
+
+def with_adapter(model: nn.Module, adapter: AdapterConfig, *, in_float32: bool = True) -> nn.Module:
+    """Freeze the model and add LoRA matrices, in float32 or in the model's own precision, as ZeRO-3 needs them."""
     from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training  # noqa: PLC0415  (slow to import)
 
     if adapter.quantize:
@@ -74,7 +85,7 @@ def with_adapter(model: nn.Module, adapter: AdapterConfig) -> nn.Module:
         target_modules="all-linear" if adapter.targets == "all" else list(ATTENTION_MATRICES),
         task_type="CAUSAL_LM",
     )
-    adapted: nn.Module = get_peft_model(model, config)
+    adapted: nn.Module = get_peft_model(model, config, autocast_adapter_dtype=in_float32)
     return adapted
 
 

@@ -204,7 +204,7 @@ def make_optimizers(model: nn.Module, settings: StageSettings, share: Share) -> 
     matrices = [p for name, p in named.items() if p.ndim == 2 and "layers" in name]
     others = [p for name, p in named.items() if not (p.ndim == 2 and "layers" in name)]
     rate, decay = settings.learning_rate, settings.weight_decay
-    muon = Muon(matrices, lr=rate, weight_decay=decay)
+    muon: torch.optim.Optimizer = Muon(matrices, lr=rate, weight_decay=decay)
     if share.num_processes > 1:
         from torch.distributed.optim import ZeroRedundancyOptimizer  # noqa: PLC0415  (a warning and a second of import)
 

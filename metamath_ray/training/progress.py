@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import uuid
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,13 +15,28 @@ from metamath_ray.errors import ConfigError
 from metamath_ray.training.steps import StepResult
 
 METRICS_FILE = "metrics.jsonl"
+BOARD_FIGURES = (
+    "loss", "solution", "pairwise", "pointwise", "grad_norm", "learning_rate", "tokens_per_second", "mfu",
+)  # fmt: skip
 
 
 class MetricsWriter:
-    """Writes the figures of each step; a resumed stage continues the file at the step that it resumes at."""
+    """Writes the figures of each step; a resumed stage continues the file at the step that it resumes at.
 
-    def __init__(self, folder: Path, *, start: int, num_steps: int, trackers: Sequence[str]) -> None:
-        self._num_steps = num_steps
+    Args:
+        tokens_per_second_at_peak: The rate that would use all of the accelerators; None where that is not known.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        start: int,
+        num_steps: int,
+        trackers: Sequence[str],
+        tokens_per_second_at_peak: float | None = None,
+    ) -> None:
+        self._num_steps, self._at_peak = num_steps, tokens_per_second_at_peak
         self._file = folder / METRICS_FILE
         _keep_first(self._file, start)
         self._lines = self._file.open("a", encoding="utf-8", buffering=1)
@@ -29,14 +45,16 @@ class MetricsWriter:
 
     def write(self, step: int, result: StepResult, *, rate: float, seconds: float) -> None:
         """Write one step, counted from 1."""
+        tokens_per_second = result.num_tokens / seconds
         figures = {
             **asdict(result),
             "learning_rate": rate,
             "seconds": round(seconds, 4),
-            "tokens_per_second": round(result.num_tokens / seconds, 1),
+            "tokens_per_second": round(tokens_per_second, 1),
+            "mfu": round(tokens_per_second / self._at_peak, 4) if self._at_peak else None,
         }
         self._lines.write(json.dumps({"step": step, "num_steps": self._num_steps, **figures}) + "\n")
-        for name in ("loss", "solution", "pairwise", "pointwise", "grad_norm", "learning_rate", "tokens_per_second"):
+        for name in BOARD_FIGURES:
             if figures[name] is not None:
                 self._board.add_scalar(name, figures[name], step)
         for tracker in self._trackers:
@@ -72,15 +90,18 @@ def _step_of(line: str) -> int:
 
 
 class _Tracker:
-    """MLflow or W&B, both of which take numbers by step."""
+    """MLflow or W&B, both of which take numbers by step; a resumed stage goes on with its run there."""
 
     def __init__(self, name: str, folder: Path) -> None:
         self._name, self._module = name, require_tracker(name)
-        run_name = f"{folder.parent.name}/{folder.name}"
+        run_name, stored = f"{folder.parent.name}/{folder.name}", folder / f"{name}_run_id"
+        run_id = stored.read_text(encoding="utf-8") if stored.is_file() else None
         if name == "mlflow":
-            self._module.start_run(run_name=run_name)
+            run_id = self._module.start_run(run_id=run_id, run_name=run_name).info.run_id
         else:
-            self._module.init(project="metamath-ray", name=run_name, dir=str(folder))
+            run_id = run_id or uuid.uuid4().hex
+            self._module.init(project="metamath-ray", name=run_name, dir=str(folder), id=run_id, resume="allow")
+        stored.write_text(run_id, encoding="utf-8")
 
     def log(self, figures: dict[str, Any], step: int) -> None:
         """Log one step."""

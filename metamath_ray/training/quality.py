@@ -1,46 +1,69 @@
 """What a trained model is worth: greedy accuracy of a generator, scores and their order of a verifier."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from metamath_ray.config import HeldOutConfig
 from metamath_ray.datasets import ProblemSource, read_problems
+from metamath_ray.datasets.records import shown
+from metamath_ray.errors import DataError
 from metamath_ray.evaluation import rate
 from metamath_ray.grading import grade
-from metamath_ray.prompts import Renderer, Task, VerifierRenderer, load_prompt_set
+from metamath_ray.prompts import PromptSet, Renderer, Task, VerifierRenderer
 from metamath_ray.training.attention import PACKED_ATTENTION
 from metamath_ray.training.generation import Generator
 from metamath_ray.training.losses import LabelTokens, packed_logits
 from metamath_ray.training.packing import pack
+from metamath_ray.training.stage_data import JudgedSample
 from metamath_ray.training.units import Unit, UnitKind
-from metamath_ray.types import GradeVerdict
+from metamath_ray.types import GradeVerdict, Problem
 from metamath_ray.verifier import measure, score
 
 ROWS_AT_ONCE = 16
 """Solutions that are scored in one packed batch."""
 
 
-def measure_generator(folder: str, config: HeldOutConfig, *, prompt_set: str, device: str) -> dict[str, Any]:
+def read_held_out(config: HeldOutConfig) -> list[Problem]:
+    """Read the problems to measure a generator on.
+
+    Raises:
+        DataError: A problem is malformed, or belongs to the split "train".
+    """
+    source = ProblemSource(**config.problems.model_dump(exclude={"skip_invalid"}))
+    problems = list(read_problems(source, skip_invalid=config.problems.skip_invalid))
+    if learned := next((problem for problem in problems if problem.split == "train"), None):
+        what = shown(learned.source_id or learned.question)
+        raise DataError(f'held_out: {what} belongs to the split "train"; set held_out.problems.split')
+    return problems
+
+
+def _load(folder: str, device: str, **settings: str) -> PreTrainedModel:
+    """Load a model onto the CPU, or in bfloat16 over all GPUs that this process sees."""
+    if device == "cuda":
+        return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, device_map="auto", **settings)
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **settings)
+
+
+def measure_generator(
+    folder: str, problems: Sequence[Problem], config: HeldOutConfig, *, prompt_set: PromptSet, device: str
+) -> dict[str, Any]:
     """Solve held-out problems greedily and grade the solutions; what is cut off is not right.
 
     Returns:
         `accuracy` and `truncated` as rates with intervals, and `by_steps` where the problems know their steps.
     """
-    dtype = torch.bfloat16 if device == "cuda" else torch.float32
     tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).to(device)
     generate = Generator(
-        model,
+        _load(folder, device),
         tokenizer,
-        Renderer(load_prompt_set(prompt_set), tokenizer),
+        Renderer(prompt_set, tokenizer),
         max_new_tokens=config.max_tokens,
         batch_size=config.batch_size,
     )
-    problems = list(read_problems(ProblemSource(**config.problems.model_dump(exclude={"skip_invalid"}))))
     asked = [{"question": problem.question} for problem in problems]
     samples = generate(Task.SOLVE, asked, source=problems[0].source)
     right = [
@@ -59,17 +82,15 @@ def measure_generator(folder: str, config: HeldOutConfig, *, prompt_set: str, de
 
 
 def score_samples(
-    folder: str, rows: Sequence[Mapping[str, Any]], *, renderer: VerifierRenderer, device: str
+    folder: str, samples: Sequence[JudgedSample], *, renderer: VerifierRenderer, device: str
 ) -> list[float]:
-    """Return S of each row of `SAMPLE_SCHEMA`, from the log-probabilities of the two labels."""
-    dtype = torch.bfloat16 if device == "cuda" else torch.float32
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation=PACKED_ATTENTION)
-    model.to(device).eval()
+    """Return S of each sample, from the log-probabilities of the two labels."""
+    model = _load(folder, device, attn_implementation=PACKED_ATTENTION).eval()
     labels = LabelTokens(*renderer.label_token_ids)
     scores: list[float] = []
-    for start in range(0, len(rows), ROWS_AT_ONCE):
-        part = rows[start : start + ROWS_AT_ONCE]
-        units = [_judged(renderer.render(row["problem"]["question"], row["completion"])) for row in part]
+    for start in range(0, len(samples), ROWS_AT_ONCE):
+        part = samples[start : start + ROWS_AT_ONCE]
+        units = [_judged(renderer.render(sample.question, sample.completion)) for sample in part]
         with torch.inference_mode():
             logprobs = packed_logits(model, pack(units).to(model.device)).log_softmax(1)
         pairs = logprobs[:, [labels.correct, labels.incorrect]].tolist()
@@ -81,7 +102,7 @@ def _judged(token_ids: tuple[int, ...]) -> Unit:
     return Unit(kind=UnitKind.JUDGED, token_ids=(token_ids,), num_prompt_tokens=(len(token_ids),), labels=(False,))
 
 
-def measure_verifier(rows: Sequence[Mapping[str, Any]], scores: Sequence[float]) -> dict[str, Any]:
+def measure_verifier(samples: Sequence[JudgedSample], scores: Sequence[float]) -> dict[str, Any]:
     """Compare scores with the verdicts of held-out samples, over all of them and within problems."""
-    labels = [row["verdict"] == GradeVerdict.CORRECT for row in rows]
-    return asdict(measure(scores, labels, [row["problem_id"] for row in rows]))
+    labels, problem_ids = [sample.is_correct for sample in samples], [sample.problem_id for sample in samples]
+    return asdict(measure(scores, labels, problem_ids))

@@ -3,13 +3,14 @@
 import random
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from metamath_ray.config import SamplesConfig, SolutionsConfig
 from metamath_ray.datasets import ProblemSource, read_problems
 from metamath_ray.datasets.files import read_records
-from metamath_ray.datasets.records import Record, parse_record
+from metamath_ray.datasets.records import Record, parse_record, shown
 from metamath_ray.errors import DataError
 from metamath_ray.storage import RunDirectory
 from metamath_ray.storage.samples import read_sample_table, read_samples
@@ -33,14 +34,14 @@ def solution_examples(config: SolutionsConfig, *, seed: int) -> Iterator[Example
     """Stream the examples of solution fine-tuning.
 
     Raises:
-        DataError: A row is malformed, or there is none.
+        DataError: A row is malformed or lacks a column, a problem is of the split "test", or there is none.
     """
     examples = _from_rows(config.rows) if config.rows else _from_problems(config)
     yield from _drawn(examples, config.limit, seed) if config.limit else examples
 
 
 def _from_rows(path: str) -> Iterator[Example]:
-    for raw in read_records(_rows_file(path)):
+    for raw in read_records(rows_file(path)):
         record = parse_record(raw)
         tag = str(record.value("type") or "").rpartition("_")[0]
         yield Example(
@@ -60,7 +61,12 @@ def _text(record: Record, column: str) -> str:
     return "" if is_blank else record.text_or_number(column)
 
 
-def _rows_file(path: str) -> Path:
+def rows_file(path: str) -> Path:
+    """Return the file of rows that is meant: itself, or the data set of a bootstrap's run directory.
+
+    Raises:
+        DataError: The run has no data set.
+    """
     exported = Path(path, "dataset", "metamathqa.parquet")
     if Path(path, "manifest.json").is_file() and not exported.is_file():
         raise DataError(f"{path}: this run has no data set yet; run `metamath-ray export --run-directory {path}`")
@@ -71,12 +77,18 @@ def _from_problems(config: SolutionsConfig) -> Iterator[Example]:
     assert config.problems is not None  # noqa: S101  rows or problems, by its own validator
     source = ProblemSource(**config.problems.model_dump(exclude={"skip_invalid"}))
     for problem in read_problems(source, skip_invalid=config.problems.skip_invalid):
+        _refuse_test(problem.split, problem.source_id or problem.question)
         yield Example(
             kind=UnitKind.SOLUTION,
             source=problem.source,
             question=problem.question,
             solutions=(reference_response(problem, config.style),),
         )
+
+
+def _refuse_test(split: str, what: str) -> None:
+    if split == "test":
+        raise DataError(f'{shown(what)} belongs to the split "test", which is measured on and must not be learned')
 
 
 def reference_response(problem: Problem, style: str) -> str:
@@ -105,25 +117,23 @@ def _drawn(examples: Iterable[Example], limit: int, seed: int) -> list[Example]:
 
 
 class SampleSet:
-    """Graded samples, split by problem; holds the texts of usable samples.
+    """Graded samples of the training problems; holds each problem and each usable text once.
+
+    Raises:
+        DataError: No sample can train a verifier, or one answers a problem of the split "test".
 
     Attributes:
-        selection: What was chosen of the training problems.
-        held_out: Usable rows of the problems that are kept apart.
+        selection: What was chosen.
     """
 
     def __init__(self, path: str, config: SamplesConfig, *, seed: int, with_pairs: bool) -> None:
-        self._rows: dict[GradedSample, Mapping[str, Any]] = {}
-        self.held_out: list[Mapping[str, Any]] = []
-        for row in _sample_rows(path):
-            if not usable(row):
-                continue
-            if question_disjoint_split(row["problem_id"], config.validation_share, seed) == "validation":
-                self.held_out.append(row)
-            else:
-                self._rows[graded_sample(row)] = row
+        self._problems: dict[str, tuple[str, str]] = {}
+        self._completions: dict[GradedSample, str] = {}
+        for row in _usable_rows(path, "train", config, seed):
+            self._problems.setdefault(row["problem_id"], (row["problem"]["source"], row["problem"]["question"]))
+            self._completions[graded_sample(row)] = row["completion"]
         self.selection: Selection = select_examples(
-            self._rows,
+            self._completions,
             max_pairs_per_problem=config.max_pairs_per_problem if with_pairs else 0,
             balance=config.balance,
             seed=seed,
@@ -132,21 +142,63 @@ class SampleSet:
             raise DataError(f"{path}: no example to learn from: {self.selection.describe()}")
 
     def examples(self, *, with_singles: bool) -> Iterator[Example]:
-        """Return pairs, then singles."""
+        """Return pairs, then singles.
+
+        Raises:
+            DataError: There are singles alone, and they are not asked for: no problem is solved right and wrong.
+        """
+        if not (self.selection.pairs or with_singles):
+            raise DataError(f"no pair to learn from: {self.selection.describe()}; set the stage's pointwise_weight")
         for pair in self.selection.pairs:
             yield self._example(UnitKind.PAIR, pair.correct, pair.incorrect)
         for sample in self.selection.singles if with_singles else ():
             yield self._example(UnitKind.JUDGED, sample)
 
     def _example(self, kind: UnitKind, *samples: GradedSample) -> Example:
-        rows = [self._rows[sample] for sample in samples]
+        source, question = self._problems[samples[0].problem_id]
         return Example(
             kind=kind,
-            source=rows[0]["problem"]["source"],
-            question=rows[0]["problem"]["question"],
-            solutions=tuple(row["completion"] for row in rows),
+            source=source,
+            question=question,
+            solutions=tuple(self._completions[sample] for sample in samples),
             labels=tuple(sample.is_correct for sample in samples),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedSample:
+    """A graded solution that a verifier is measured on."""
+
+    problem_id: str
+    question: str
+    completion: str
+    is_correct: bool
+
+
+def held_out_samples(path: str, config: SamplesConfig, *, seed: int) -> list[JudgedSample]:
+    """Read the usable samples of the problems that are kept apart.
+
+    Raises:
+        DataError: One answers a problem of the split "test".
+    """
+    return [
+        JudgedSample(
+            problem_id=row["problem_id"],
+            question=row["problem"]["question"],
+            completion=row["completion"],
+            is_correct=graded_sample(row).is_correct,
+        )
+        for row in _usable_rows(path, "validation", config, seed)
+    ]
+
+
+def _usable_rows(path: str, side: str, config: SamplesConfig, seed: int) -> Iterator[Mapping[str, Any]]:
+    for row in _sample_rows(path):
+        if not usable(row):
+            continue
+        _refuse_test(row["problem"]["split"], row["problem"]["source_id"] or row["problem"]["question"])
+        if question_disjoint_split(row["problem_id"], config.validation_share, seed) == side:
+            yield row
 
 
 def _sample_rows(path: str) -> Iterator[Mapping[str, Any]]:

@@ -1,6 +1,7 @@
 """Fine-tuning for real: Ray Train and DeepSpeed on two workers, killed, resumed, resized, and served by vLLM."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,23 +14,26 @@ import httpx
 import pytest
 import torch
 from ray import serve
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from metamath_ray.config import FinetuneConfig
 from metamath_ray.distributed.finetune import finetune
+from metamath_ray.embedded import checkpoint_path
 from metamath_ray.errors import DataError, RunDirectoryError, RunFailed
 from metamath_ray.prompts import Renderer, Task, load_prompt_set, load_tokenizer
 from metamath_ray.training.progress import METRICS_FILE
 from services.llm import build_app
 from tests.integration.conftest import Cluster, cluster_processes
 
-NUM_STEPS = 24
+NUM_STEPS = 16
 WAIT_SECONDS = 240
+NUM_DRAWN_PROBLEMS, NUM_SAMPLES = 12, 4
 
 
 def finetune_config(run_directory: Path, **changes: Any) -> FinetuneConfig:  # noqa: ANN401
     """The embedded base for some steps on a few reference solutions."""
-    trainers = {"num_workers": 2, "micro_batch_size": 4, "checkpoint_every_steps": 4, **changes.pop("trainers", {})}
+    trainers = {"num_workers": 2, "micro_batch_size": 8, "checkpoint_every_steps": 4, **changes.pop("trainers", {})}
     settings: dict[str, Any] = {
         "run_directory": str(run_directory),
         "stages": {"generator": stage(NUM_STEPS)},
@@ -50,18 +54,35 @@ def stage(max_steps: int) -> dict[str, Any]:
 
 def losses(run_directory: Path) -> list[float]:
     """Return the loss of each step; fails when a step is missing or there twice."""
-    lines = (run_directory / "generator" / METRICS_FILE).read_text().splitlines()
-    rows = [json.loads(line) for line in lines]
+    lines = (run_directory / "generator" / METRICS_FILE).read_text().splitlines(keepends=True)
+    rows = [json.loads(line) for line in lines if line.endswith("\n")]
     assert [row["step"] for row in rows] == list(range(1, len(rows) + 1))
     return [row["loss"] for row in rows]
 
 
+def verifier_stage() -> dict[str, Any]:
+    """A stage that draws samples from the model before it, and learns to judge them."""
+    draw = {
+        "problems": {"format": "word_problems", "split": "train", "limit": NUM_DRAWN_PROBLEMS, "seed": 6},
+        "num_samples": NUM_SAMPLES,
+        "sampling": {"temperature": 0.8, "max_tokens": 192},
+        "execution": {"flush_seconds": 1},
+    }
+    samples = {"draw": draw, "validation_share": 0.4}
+    return {"samples": samples, "pointwise_weight": 0.5, "max_steps": 2, "global_batch_size": 4}
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> Path:
-    """A run that nothing happened to: two workers, ZeRO-2."""
+    """A run that nothing happened to: two workers, ZeRO-2, a generator and its verifier."""
     run_directory = tmp_path_factory.mktemp("finetune") / "run"
-    finetune(finetune_config(run_directory))
+    finetune(finetune_config(run_directory, stages=two_stages()))
     return run_directory
+
+
+def two_stages() -> dict[str, Any]:
+    """Generator and verifier."""
+    return {"generator": stage(NUM_STEPS), "verifier": verifier_stage()}
 
 
 def test_training_learns_and_leaves_what_explains_it(trained: Path) -> None:
@@ -77,25 +98,37 @@ def test_training_learns_and_leaves_what_explains_it(trained: Path) -> None:
     assert not (folder / "checkpoints").exists()
 
 
-def test_zero_3_and_one_worker_take_the_same_steps(trained: Path, tmp_path: Path) -> None:
-    finetune(finetune_config(tmp_path / "zero3", stages={"generator": stage(6)}, trainers={"zero_stage": 3}))
-    finetune(finetune_config(tmp_path / "alone", stages={"generator": stage(6)}, trainers={"num_workers": 1}))
+def test_a_verifier_learns_from_samples_of_the_stage_before(trained: Path) -> None:
+    folder = trained / "verifier"
+    metadata = json.loads((folder / "model" / "metamath_ray.json").read_text())
+    results = json.loads((folder / "results.json").read_text())
+    assert (metadata["kind"], metadata["parent"]) == ("verifier", "generator")
+    assert len(list((folder / "samples" / "outcomes").iterdir())) > 0
+    assert results["data"]["units"] > 0
+    measured = results["verifier"]
+    assert {"auc", "within_problem_auc", "expected_calibration_error"} <= measured.keys()
+    assert len(metadata["golden_scores"]) == min(16, measured["num_samples"])
+    assert all(0 < golden["score"] < 1 for golden in metadata["golden_scores"])
+    assert len({golden["question"] for golden in metadata["golden_scores"]}) > 1
+
+
+def test_zero_3_takes_the_same_steps(trained: Path, tmp_path: Path) -> None:
+    finetune(finetune_config(tmp_path / "run", stages={"generator": stage(4)}, trainers={"zero_stage": 3}))
     first = losses(trained)[:3]  # the schedule depends on the number of steps; the warm-up is one step in both
-    assert losses(tmp_path / "zero3")[:3] == pytest.approx(first, rel=1e-3)
-    assert losses(tmp_path / "alone") == pytest.approx(losses(tmp_path / "zero3"), rel=1e-4)
+    assert losses(tmp_path / "run")[:3] == pytest.approx(first, rel=1e-3)
 
 
 class WorkerKiller(threading.Thread):
-    """Kills one trainer as soon as so many steps are done."""
+    """Kills one trainer as soon as so many steps are done; knows their losses."""
 
     def __init__(self, run_directory: Path, after_steps: int) -> None:
         super().__init__()
-        self.metrics = run_directory / "generator" / METRICS_FILE
-        self.after_steps = after_steps
-        self.num_steps_at_kill = 0
+        self.run_directory, self.after_steps = run_directory, after_steps
+        self.losses: list[float] = []
 
     def run(self) -> None:
-        self.num_steps_at_kill = wait_for_steps(self.metrics, self.after_steps)
+        wait_for_steps(self.run_directory / "generator" / METRICS_FILE, self.after_steps)
+        self.losses = losses(self.run_directory)
         cluster_processes("ray::RayTrainWorker")[0].send_signal(signal.SIGKILL)
 
 
@@ -111,12 +144,27 @@ def wait_for_steps(metrics: Path, num_steps: int) -> int:
 
 
 def test_a_killed_worker_changes_no_loss(trained: Path, tmp_path: Path) -> None:
-    killer = WorkerKiller(tmp_path / "run", after_steps=6)
-    killer.start()
-    finetune(finetune_config(tmp_path / "run"))
-    killer.join()
-    assert 6 <= killer.num_steps_at_kill < NUM_STEPS
+    finetune_and_kill(finetune_config(tmp_path / "run"))
     assert losses(tmp_path / "run") == losses(trained)
+
+
+def finetune_and_kill(config: FinetuneConfig) -> list[float]:
+    """Run, kill a worker two steps after a checkpoint, and return the losses until then."""
+    killer = WorkerKiller(Path(config.run_directory), after_steps=6)
+    killer.start()
+    finetune(config)
+    killer.join()
+    assert 6 <= len(killer.losses) < NUM_STEPS
+    return killer.losses
+
+
+def test_a_resumed_adapter_drops_the_same(cluster: Cluster, tmp_path: Path) -> None:
+    """LoRA with ZeRO-2: the steps between the checkpoint and the kill are taken twice, with the same losses."""
+    config = finetune_config(tmp_path / "run", adapter={"rank": 4, "dropout": 0.3})
+    before = finetune_and_kill(config)
+    found = losses(tmp_path / "run")
+    assert len(found) == NUM_STEPS
+    assert found[: len(before)] == before
 
 
 def test_a_killed_driver_is_resumed_by_another_number_of_workers(
@@ -138,10 +186,10 @@ def test_a_killed_driver_is_resumed_by_another_number_of_workers(
 
 def test_a_finished_run_is_not_done_again_and_another_is_refused(trained: Path) -> None:
     before = (trained / "generator" / "model" / "model.safetensors").stat().st_mtime_ns
-    finetune(finetune_config(trained))
+    finetune(finetune_config(trained, stages=two_stages()))
     assert (trained / "generator" / "model" / "model.safetensors").stat().st_mtime_ns == before
     with pytest.raises(RunDirectoryError, match="seed: 0 → 1"):
-        finetune(finetune_config(trained, seed=1))
+        finetune(finetune_config(trained, stages=two_stages(), seed=1))
 
 
 def test_bad_data_ends_before_training(tmp_path: Path, cluster: Cluster) -> None:
@@ -153,8 +201,11 @@ def test_bad_data_ends_before_training(tmp_path: Path, cluster: Cluster) -> None
 
 
 def test_a_loss_that_is_no_number_ends_the_run_with_advice(tmp_path: Path, cluster: Cluster) -> None:
-    wild = {**stage(8), "optimizer": {"learning_rate": 1e30, "schedule": "constant"}}
-    config = finetune_config(tmp_path / "run", stages={"generator": wild}, trainers={"max_failures": 0})
+    shutil.copytree(checkpoint_path("base"), tmp_path / "broken")
+    weights = load_file(tmp_path / "broken" / "model.safetensors")
+    weights["model.norm.weight"][0] = torch.nan
+    save_file(weights, tmp_path / "broken" / "model.safetensors", metadata={"format": "pt"})
+    config = finetune_config(tmp_path / "run", model=str(tmp_path / "broken"))
     with pytest.raises(RunFailed, match=r"the loss is nan at step \d+.*learning_rate"):
         finetune(config)
 

@@ -1,9 +1,10 @@
+import re
 from pathlib import Path
 
 import pytest
 
 from metamath_ray.arguments import parse_arguments
-from metamath_ray.config import BootstrapCommand, BootstrapConfig, OpenAIEngineConfig
+from metamath_ray.config import BootstrapCommand, BootstrapConfig, FinetuneCommand, OpenAIEngineConfig
 from metamath_ray.errors import ConfigError
 
 CONFIG = """\
@@ -71,6 +72,19 @@ def test_a_file_that_is_no_configuration_is_named(tmp_path: Path, text: str) -> 
     path.write_text(text)
     with pytest.raises(ConfigError, match=r"bad\.yaml"):
         parse("--config", str(path))
+
+
+def test_help_explains_what_is_given_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse_arguments(FinetuneCommand, ["--help"], program="test")
+    said = capsys.readouterr().out
+    assert "each of stages" in said
+    for setting, meaning in (
+        ("solutions.rows", "File of rows with `query` and `response`"),
+        ("samples.draw.num_samples", "2310.10047 takes 64. (default: 64)"),
+        ("optimizer.warmup_ratio", "Share of the steps"),
+    ):
+        assert re.search(rf"^  {re.escape(setting)}\n +.*{re.escape(meaning)}", said, re.MULTILINE)
 
 
 def test_an_unknown_setting_in_the_file_is_named(tmp_path: Path) -> None:

@@ -1,11 +1,16 @@
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from metamath_ray import config
-from metamath_ray.config import BootstrapConfig, FrozenConfig, ServeEngineConfig, SourceConfig
+from metamath_ray.config import BootstrapConfig, FinetuneConfig, FrozenConfig, ServeEngineConfig, SourceConfig
 
+FINETUNE_REFUSED: list[dict[str, Any]] = json.loads(
+    (Path(__file__).parents[1] / "data" / "finetune_refused.json").read_text("utf-8")
+)
 CONFIGS = [value for value in vars(config).values() if isinstance(value, type) and issubclass(value, FrozenConfig)]
 
 
@@ -50,3 +55,51 @@ def test_nothing_to_do_is_refused() -> None:
     nothing = {"answer_augmentation": 0, "rephrasing": 0, "self_verification": 0, "fobar": 0}
     with pytest.raises(ValidationError, match="nothing to do"):
         bootstrap_config(augmentation=nothing)
+
+
+def finetune_config(*, stage: dict[str, Any] | None = None, run: dict[str, Any] | None = None) -> FinetuneConfig:
+    stages = {"generator": {"solutions": {"rows": "rows.jsonl"}, **(stage or {})}}
+    return FinetuneConfig.model_validate({"stages": stages, **(run or {})})
+
+
+@pytest.mark.parametrize("case", FINETUNE_REFUSED, ids=lambda case: case["id"])
+def test_a_fine_tuning_that_cannot_be_is_refused_at_construction(case: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        finetune_config(stage=case.get("stage"), run=case.get("run"))
+    assert case["message"] in config.describe_validation_error(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("stage", "run"),
+    [
+        ({}, {}),
+        ({"global_batch_size": 4}, {"trainers": {"num_workers": 4, "min_workers": 4}}),
+        ({"samples": {"path": "s"}, "pairwise_weight": 0, "pointwise_weight": 1}, {}),
+        ({}, {"adapter": {"quantize": True}, "trainers": {"accelerator_type": "A10G", "zero_stage": 2}}),
+        ({}, {"trainers": {"offload": True, "zero_stage": 1}}),
+        ({}, {"held_out": {"problems": {"format": "gsm8k", "path": "p", "split": "validation"}}}),
+    ],
+)
+def test_what_is_just_possible_is_accepted(stage: dict[str, Any], run: dict[str, Any]) -> None:
+    assert list(finetune_config(stage=stage, run=run).stages) == ["generator"]
+
+
+def test_which_machines_train_does_not_change_what_a_run_is() -> None:
+    there = {"trainers": {"num_workers": 8, "zero_stage": 3}, "run_directory": "b", "trackers": ["mlflow"]}
+    assert finetune_config(run=there).content() == finetune_config().content()
+
+
+@pytest.mark.parametrize(
+    ("stage", "run"),
+    [
+        ({"epochs": 2}, {}),
+        ({"margin": 2}, {}),
+        ({"optimizer": {"learning_rate": 1e-5}}, {}),
+        ({}, {"seed": 1}),
+        ({}, {"model": "m/m"}),
+        ({}, {"adapter": {"rank": 8}}),
+        ({}, {"prompt_set": "metamath"}),
+    ],
+)
+def test_what_changes_the_weights_changes_what_a_run_is(stage: dict[str, Any], run: dict[str, Any]) -> None:
+    assert finetune_config(stage=stage, run=run).content() != finetune_config().content()

@@ -61,7 +61,7 @@ def test_the_pairwise_loss_of_two_known_scores() -> None:
 
 def test_a_pair_that_meets_the_margin_teaches_nothing_and_one_that_does_not_moves_both() -> None:
     scores = judged((4.0, -4.0), (-4.0, 4.0), (0.1, 0.0), (0.0, 0.1)).requires_grad_()
-    pairwise_loss(log_scores(scores, LABELS), 1.0).backward()
+    torch.autograd.backward(pairwise_loss(log_scores(scores, LABELS), 1.0))
     assert scores.grad is not None
     assert not scores.grad[:2].any()
     assert (scores.grad[2, LABELS.correct] < 0 < scores.grad[2, LABELS.incorrect]).item()
@@ -88,7 +88,7 @@ def test_the_pointwise_loss_is_the_right_labels_probability_among_all_words(
 def test_the_pointwise_loss_also_teaches_to_say_one_of_the_two_labels() -> None:
     scores = torch.zeros(1, VOCABULARY, requires_grad=True)
     loss = pointwise_loss(scores, torch.tensor([True]), LABELS)
-    loss.backward()
+    torch.autograd.backward(loss)
     assert float(loss.detach()) == pytest.approx(log(VOCABULARY))
     assert scores.grad is not None
     assert float(scores.grad[0, 0]) == pytest.approx(1 / VOCABULARY)
@@ -118,7 +118,7 @@ def test_the_losses_of_a_batch_are_sums_over_its_units_of_each_kind(kinds: list[
 def test_every_kind_of_batch_gives_every_weight_a_gradient(kinds: list[UnitKind]) -> None:
     """A worker without a gradient where others have one would hang the step."""
     model = make_model()
-    PackedLoss(model, label_tokens=LABELS, margin=50.0)(pack(make_units(4, *kinds))).sum().backward()
+    torch.autograd.backward(PackedLoss(model, label_tokens=LABELS, margin=50.0)(pack(make_units(4, *kinds))).sum())
     assert all(parameter.grad is not None for parameter in model.parameters())
 
 

@@ -1,6 +1,7 @@
 """Models of a few thousand weights, and units of random tokens."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -47,7 +48,7 @@ def make_model(architecture: str = "llama", attention: str = PACKED_ATTENTION) -
     """A float32 model; the same weights at every call, large enough that positions and neighbours matter."""
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(
-        ARCHITECTURES[architecture], attn_implementation=attention, dtype=torch.float32
+        deepcopy(ARCHITECTURES[architecture]), attn_implementation=attention, dtype=torch.float32
     )
     with torch.no_grad():
         for parameter in model.parameters():

@@ -1,0 +1,174 @@
+"""What fine-tuning looks at before anything is started: model, prompts, data, packages, the run's folder."""
+
+import math
+import os
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from metamath_ray.config import FinetuneConfig, SamplesConfig, SourceConfig, StageConfig
+from metamath_ray.datasets import ProblemSource, read_problems
+from metamath_ray.distributed.bootstrap import required_cpus
+from metamath_ray.distributed.preflight import source_hash
+from metamath_ray.distributed.stage_files import check_layout
+from metamath_ray.errors import ConfigError, DataError, RunDirectoryError
+from metamath_ray.inference.models import check_prompt_set, model_hash, resolve_model
+from metamath_ray.prompts import (
+    PromptSet,
+    Renderer,
+    Task,
+    Tokenizer,
+    VerifierPrompt,
+    VerifierRenderer,
+    load_prompt_set,
+    load_tokenizer,
+    load_verifier_prompt,
+)
+from metamath_ray.storage import Manifest, RunDirectory
+from metamath_ray.training.losses import LabelTokens
+from metamath_ray.training.models import check_vocabulary
+from metamath_ray.training.progress import require_tracker
+from metamath_ray.training.quality import read_held_out
+from metamath_ray.training.stage_data import rows_file
+from metamath_ray.types import Problem
+
+SPARE_CPUS = 1
+"""Logical CPUs beside the trainers: tokenising before, measuring after."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """A configuration whose parts were found.
+
+    Attributes:
+        label_tokens: First tokens of the verifier's labels; None where no stage trains one.
+        held_out: Problems that the generator is measured on.
+    """
+
+    config: FinetuneConfig
+    model_path: str
+    prompt_set: PromptSet
+    verifier_prompt: VerifierPrompt
+    label_tokens: LabelTokens | None
+    held_out: list[Problem]
+
+
+def check(config: FinetuneConfig) -> Checked:
+    """Find and try everything that a run needs.
+
+    Raises:
+        UserError: Something is missing, or does not fit the rest.
+    """
+    prompt_set, verifier_prompt = load_prompt_set(config.prompt_set), load_verifier_prompt(config.verifier_prompt)
+    model_path = resolve_model(config.model)
+    check_prompt_set(model_path, name=prompt_set.name, prompt_set_hash=prompt_set.hash)
+    _check_packages(config)
+    tokenizer = load_tokenizer(model_path)
+    check_vocabulary(model_path)
+    example = {"question": "What is 1 + 1?"}
+    Renderer(prompt_set, tokenizer).render_with_response(Task.SOLVE, example, "2", source="")
+    for name, stage in config.stages.items():
+        _check_data(name, stage)
+    return Checked(
+        config=config,
+        model_path=model_path,
+        prompt_set=prompt_set,
+        verifier_prompt=verifier_prompt,
+        label_tokens=_label_tokens(config, verifier_prompt, tokenizer),
+        held_out=read_held_out(config.held_out) if config.held_out else [],
+    )
+
+
+def _check_packages(config: FinetuneConfig) -> None:
+    for tracker in config.trackers:
+        require_tracker(tracker)
+    if config.adapter and config.adapter.quantize and not find_spec("bitsandbytes"):
+        raise ConfigError("adapter.quantize needs the package bitsandbytes: `uv pip install bitsandbytes`")
+
+
+def _label_tokens(config: FinetuneConfig, prompt: VerifierPrompt, tokenizer: Tokenizer) -> LabelTokens | None:
+    if not any(stage.samples for stage in config.stages.values()):
+        return None
+    return LabelTokens(*VerifierRenderer(prompt, tokenizer).label_token_ids)
+
+
+def _check_data(name: str, stage: StageConfig) -> None:
+    paths = [stage.solutions.rows if stage.solutions else None, stage.samples.path if stage.samples else None]
+    for path in filter(None, paths):
+        if not Path(path).exists():
+            raise DataError(f"stages.{name}: {path}: no such file or folder")
+    if stage.solutions and stage.solutions.problems:
+        _read_first(stage.solutions.problems)
+    if stage.samples and stage.samples.draw:
+        _read_first(stage.samples.draw.problems)
+
+
+def _read_first(source: SourceConfig) -> None:
+    settings = ProblemSource(**source.model_dump(exclude={"skip_invalid"}))
+    next(iter(read_problems(settings, skip_invalid=source.skip_invalid)))
+
+
+def required(config: FinetuneConfig) -> tuple[int, int]:
+    """Return the logical CPUs and the GPUs that a run needs at once."""
+    trainers = config.trainers
+    cpus = [math.ceil(trainers.num_workers * trainers.cpus_per_worker) + SPARE_CPUS]
+    gpus = [trainers.num_workers if trainers.accelerator_type else 0]
+    for stage in config.stages.values():
+        if stage.samples and stage.samples.draw:
+            cpus.append(required_cpus(stage.samples.draw.engine, stage.samples.draw.execution))
+            gpus.append(stage.samples.draw.engine.num_gpus)
+    return max(cpus), max(gpus)
+
+
+def tracker_environment(config: FinetuneConfig) -> dict[str, str]:
+    """Return the variables, keys among them, that the trackers read; a worker's environment is its node's."""
+    prefixes = tuple(f"{tracker.upper()}_" for tracker in config.trackers)
+    return {name: value for name, value in os.environ.items() if prefixes and name.startswith(prefixes)}
+
+
+def open_run(run: RunDirectory, checked: Checked) -> Manifest:
+    """Make a run's manifest, or take up the one that is there.
+
+    Raises:
+        RunDirectoryError: The folder belongs to another configuration, or to other data.
+        ConfigError: Its checkpoints do not fit the trainers.
+    """
+    content, configuration = _content(checked), checked.config.model_dump(mode="json")
+    manifest = run.read_manifest() if run.exists("manifest.json") else Manifest(content=content, configuration={})
+    if differences := manifest.differences(content):
+        raise RunDirectoryError(
+            f"{run.root} belongs to another configuration ({'; '.join(differences[:5])}); choose another run_directory"
+        )
+    for name in checked.config.stages.keys() - manifest.stages.keys():
+        check_layout(Path(run.path(name)), checked.config.trainers)
+    manifest.configuration = configuration
+    run.write_manifest(manifest)
+    return manifest
+
+
+def _content(checked: Checked) -> dict[str, Any]:
+    """Return what decides the weights of the whole run."""
+    config = checked.config
+    hashes = {
+        name: [
+            source_hash(str(rows_file(stage.solutions.rows))) if stage.solutions and stage.solutions.rows else None,
+            _samples_hash(stage.samples) if stage.samples else None,
+        ]
+        for name, stage in config.stages.items()
+    }
+    return {
+        **config.content(),
+        "model_hash": model_hash(checked.model_path),
+        "prompt_set_hash": checked.prompt_set.hash,
+        "verifier_prompt_hash": checked.verifier_prompt.hash,
+        "data_hashes": hashes,
+    }
+
+
+def _samples_hash(samples: SamplesConfig) -> list[str | None]:
+    """Hash what is read: of a bootstrap's run directory, its plan and its outcomes."""
+    path = Path(samples.path or "")
+    is_run = (path / "manifest.json").is_file()
+    parts = [path / "plan.parquet", path / "outcomes"] if is_run else [path] if samples.path else []
+    return [source_hash(str(part)) for part in parts]

@@ -1,0 +1,85 @@
+"""Measuring a stage's model: in tasks on the cluster, which load it for themselves."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import ray
+
+from metamath_ray.config import TrainersConfig
+from metamath_ray.distributed.cluster import runtime_environment
+from metamath_ray.distributed.finetune_checks import Checked
+from metamath_ray.distributed.stage_files import read_json, write_json
+from metamath_ray.distributed.task_errors import plain_errors
+from metamath_ray.errors import ModelError
+from metamath_ray.inference.models import METADATA_FILE
+from metamath_ray.prompts import VerifierRenderer, load_tokenizer
+from metamath_ray.training.quality import measure_generator, measure_verifier, score_samples
+from metamath_ray.training.stage_data import JudgedSample
+
+Result = TypeVar("Result")
+
+NUM_GOLDEN_SCORES = 16
+"""Held-out solutions whose scores are stored with a verifier, so that a server can be compared with the trainer."""
+
+
+def generator_quality(model: str, checked: Checked) -> dict[str, Any]:
+    """Measure a generator on the held-out problems."""
+    config = checked.config
+    return _on_cluster(
+        measure_generator,
+        config.trainers,
+        model,
+        checked.held_out,
+        config.held_out,
+        prompt_set=checked.prompt_set,
+    )
+
+
+def verifier_quality(model: Path, samples: list[JudgedSample], checked: Checked) -> dict[str, Any]:
+    """Measure a verifier on held-out samples, and store some of its scores with it.
+
+    Raises:
+        ModelError: The model's description is damaged.
+    """
+    renderer = VerifierRenderer(checked.verifier_prompt, load_tokenizer(str(model)))
+    scores = _on_cluster(score_samples, checked.config.trainers, str(model), samples, renderer=renderer)
+    _store_golden_scores(model, samples, scores)
+    return measure_verifier(samples, scores)
+
+
+def _store_golden_scores(model: Path, samples: list[JudgedSample], scores: list[float]) -> None:
+    every = max(1, len(samples) // NUM_GOLDEN_SCORES)
+    golden = [
+        {"question": sample.question, "solution": sample.completion, "score": score}
+        for sample, score in list(zip(samples, scores, strict=True))[::every][:NUM_GOLDEN_SCORES]
+    ]
+    try:
+        metadata = read_json(model, METADATA_FILE) or {}
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{model / METADATA_FILE}: damaged ({error}); delete {model} and start again") from error
+    write_json({**metadata, "golden_scores": golden}, model, METADATA_FILE)
+
+
+def _on_cluster(
+    function: Callable[..., Result],
+    trainers: TrainersConfig,
+    *arguments: Any,  # noqa: ANN401
+    **settings: Any,  # noqa: ANN401
+) -> Result:
+    """Run a function in one task, on as many GPUs of one node as train the model, or without any."""
+    on_gpu = trainers.accelerator_type is not None
+    task = ray.remote(function).options(
+        num_cpus=1,
+        num_gpus=min(trainers.num_workers, _gpus_of_largest_node()) if on_gpu else 0,
+        accelerator_type=trainers.accelerator_type,
+        runtime_env=runtime_environment(trainers),
+    )
+    with plain_errors():
+        found: Result = ray.get(task.remote(*arguments, device="cuda" if on_gpu else "cpu", **settings))
+    return found
+
+
+def _gpus_of_largest_node() -> int:
+    """Return how many GPUs one task can have; 1 while an autoscaling cluster has none."""
+    return max([1, *(int(node["Resources"].get("GPU", 0)) for node in ray.nodes() if node["Alive"])])

@@ -1,0 +1,145 @@
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from metamath_ray.config import FinetuneConfig
+from metamath_ray.distributed.finetune_checks import check, open_run, required, tracker_environment
+from metamath_ray.embedded import checkpoint_path
+from metamath_ray.errors import ConfigError, DataError, ModelError, PromptError, RunDirectoryError, UserError
+from metamath_ray.prompts import load_prompt_set
+from metamath_ray.storage import RunDirectory
+
+PROBLEMS: dict[str, Any] = {"problems": {"format": "word_problems", "split": "train", "limit": 3}}
+
+
+def config_of(folder: Path, **changes: Any) -> FinetuneConfig:  # noqa: ANN401
+    settings: dict[str, Any] = {"run_directory": str(folder / "run"), "stages": {"generator": {"solutions": PROBLEMS}}}
+    return FinetuneConfig.model_validate({**settings, **changes})
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A copy of the embedded base, to be spoilt."""
+    folder = tmp_path / "model"
+    shutil.copytree(checkpoint_path("base"), folder)
+    (folder / "metamath_ray.json").unlink()
+    return folder
+
+
+def change(file: Path, **values: object) -> None:
+    file.write_text(json.dumps({**json.loads(file.read_text("utf-8")), **values}), encoding="utf-8")
+
+
+def test_what_fits_is_found(tmp_path: Path) -> None:
+    held_out = {"problems": {"format": "word_problems", "split": "validation", "limit": 4}}
+    stages = {"verifier": {"samples": {"draw": PROBLEMS}}}
+    checked = check(config_of(tmp_path, held_out=held_out, stages=stages))
+    assert len(checked.held_out) == 4
+    assert checked.label_tokens is not None
+    assert checked.label_tokens.correct != checked.label_tokens.incorrect
+
+
+def test_a_chat_set_needs_a_chat_template(tmp_path: Path, model: Path) -> None:
+    with pytest.raises(PromptError, match="cannot render a chat"):
+        check(config_of(tmp_path, model=str(model), prompt_set="chat"))
+
+
+def test_a_set_needs_the_task_solve(tmp_path: Path, model: Path) -> None:
+    content = load_prompt_set("embedded").model_dump(mode="json", exclude={"name", "demonstrations"})
+    del content["tasks"]["solve"]
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    with pytest.raises(PromptError, match="'mine' has no task 'solve'"):
+        check(config_of(tmp_path, model=str(model), prompt_set=str(tmp_path / "mine.yaml")))
+
+
+def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path, model: Path) -> None:
+    change(model / "config.json", vocab_size=100)
+    with pytest.raises(ModelError, match="the model 100; they do not belong together"):
+        check(config_of(tmp_path, model=str(model)))
+
+
+MISSING = {"format": "jsonl", "path": "/no/such/rows.jsonl"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"stages": {"generator": {"solutions": {"rows": "/no/such/rows.jsonl"}}}},
+        {"stages": {"generator": {"solutions": {"problems": MISSING}}}},
+        {"stages": {"verifier": {"samples": {"path": "/no/such/samples"}}}},
+        {"stages": {"verifier": {"samples": {"draw": {"problems": MISSING}}}}},
+        {"held_out": {"problems": MISSING}},
+        {"held_out": {"problems": {"format": "word_problems", "limit": 3}}},
+        {"model": "/no/such/model"},
+        {"prompt_set": "no_such_set"},
+        {"trackers": ["mlflow"]},
+    ],
+)
+def test_what_is_missing_is_one_line_and_leaves_nothing(
+    changes: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    with pytest.raises(UserError) as caught:
+        check(config_of(tmp_path, **changes))
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def rows_of_a_run(folder: Path) -> Path:
+    """A bootstrap's run directory, in which the fine-tuning's own folder may lie."""
+    (folder / "dataset").mkdir(parents=True)
+    (folder / "manifest.json").write_text("{}", encoding="utf-8")
+    (folder / "dataset" / "metamathqa.parquet").write_bytes(b"rows")
+    return folder
+
+
+def test_a_run_inside_the_folder_of_its_data_can_be_resumed(tmp_path: Path) -> None:
+    rows = rows_of_a_run(tmp_path / "demo")
+    stages = {"generator": {"solutions": {"rows": str(rows)}}}
+    config = config_of(tmp_path, stages=stages, run_directory=str(rows / "finetune"))
+    run = RunDirectory(config.run_directory)
+    open_run(run, check(config))
+    (rows / "finetune" / "generator").mkdir()
+    (rows / "finetune" / "generator" / "data.json").write_text("{}", encoding="utf-8")
+    open_run(run, check(config))
+    (rows / "dataset" / "metamathqa.parquet").write_bytes(b"other rows")
+    with pytest.raises(RunDirectoryError, match=r"data_hashes\.generator"):
+        open_run(run, check(config))
+
+
+def test_a_run_without_a_data_set_says_so_before_anything_starts(tmp_path: Path) -> None:
+    rows = rows_of_a_run(tmp_path / "demo")
+    (rows / "dataset" / "metamathqa.parquet").unlink()
+    config = config_of(tmp_path, stages={"generator": {"solutions": {"rows": str(rows)}}})
+    with pytest.raises(DataError, match="metamath-ray export"):
+        open_run(RunDirectory(config.run_directory), check(config))
+
+
+def test_an_interrupted_stage_is_not_resumed_by_another_zero_stage(tmp_path: Path) -> None:
+    config = config_of(tmp_path)
+    run = RunDirectory(config.run_directory)
+    open_run(run, check(config))
+    (tmp_path / "run" / "generator" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "run" / "generator" / "layout.json").write_text('{"trainers.zero_stage": 3}', encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"zero_stage 3; finish with that, or delete .*generator/checkpoints"):
+        open_run(run, check(config))
+
+
+def test_what_is_needed_at_once_is_the_most_of_what_comes_one_after_the_other(tmp_path: Path) -> None:
+    trainers = {"num_workers": 4, "cpus_per_worker": 2, "accelerator_type": "H100"}
+    engine = {"accelerator_type": "H100", "num_replicas": 3, "tensor_parallel_size": 2}
+    stages = {"verifier": {"samples": {"draw": {**PROBLEMS, "engine": engine}}}}
+    assert required(config_of(tmp_path, trainers=trainers, stages=stages)) == (9, 6)
+    assert required(config_of(tmp_path, trainers={"num_workers": 2})) == (3, 0)
+
+
+def test_the_variables_of_the_trackers_asked_for_travel_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("WANDB_API_KEY", "MLFLOW_TRACKING_URI", "OPENAI_API_KEY"):
+        monkeypatch.setenv(name, "secret")
+    assert tracker_environment(config_of(tmp_path, trackers=["wandb"])).keys() == {"WANDB_API_KEY"}
+    assert tracker_environment(config_of(tmp_path)) == {}
