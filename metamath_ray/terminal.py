@@ -252,10 +252,8 @@ def preview_panel(number: int, row: PreviewRow) -> Panel:
 
 
 def stages_table(report: FinetuneReport) -> Table:
-    """Tabulate fine-tuning: a row a stage; accuracy on the held-out problems, AUC over samples and within problems."""
-    table = _table(
-        "fine-tuning", "rows", "left out", "held-out accuracy", "95 % interval", "AUC", "AUC within problems"
-    )
+    """Tabulate fine-tuning: a row a stage; held-out accuracy with its 95 % interval, AUC."""
+    table = _table("Fine-tuning", "rows", "left out", "accuracy", "interval", "AUC", "within")
     if held_out := report.start.get("held_out"):
         table.add_row("before", DASH, DASH, *_accuracy(held_out), DASH, DASH)
     for stage in report.stages:
@@ -276,7 +274,7 @@ def _accuracy(held_out: Mapping[str, Any] | None) -> tuple[str, str]:
     if not held_out:
         return DASH, DASH
     found = held_out["accuracy"]
-    return f"{found['rate']:.1%} of {found['num']:,}", f"{found['low']:.1%} – {found['high']:.1%}"
+    return f"{found['rate']:.1%} of {found['num']:,}", f"{found['low']:.1%}–{found['high']:.1%}"
 
 
 def _number(value: float | None) -> str:
