@@ -8,8 +8,9 @@ import ray
 
 from metamath_ray.grading import Verdict, compare
 
-MAX_SECONDS = 2.0
-"""The grader's promise for one comparison."""
+MAX_SECONDS = 10.0
+"""Tells a comparison that is stopped (COMPARE_SECONDS, 2 s) from one that hangs, on cores shared with a whole cluster;
+how sharp the bound is on a quiet machine, benchmarks/grading.py measures."""
 
 
 @ray.remote(num_cpus=0)
@@ -27,7 +28,7 @@ class Grader:
 
 
 @pytest.mark.usefixtures("cluster")
-def test_algebra_and_bombs_are_graded_in_time_inside_an_async_actor() -> None:
+def test_algebra_and_bombs_are_stopped_inside_an_async_actor() -> None:
     pairs = [("\\frac{\\pi}{2}", "pi/2"), ("x^2 + 2x + 1", "(x+1)^2"), ("9^{9^{9^9}}", "9^{9^9}"), ("(" * 5000, "1")]
     found = ray.get(Grader.remote().compare.remote(pairs))  # type: ignore[attr-defined]
     verdicts = [verdict for verdict, _ in found]
