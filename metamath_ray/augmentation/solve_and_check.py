@@ -4,12 +4,10 @@ import asyncio
 from dataclasses import replace
 
 from metamath_ray.augmentation.sampling import Sampler
-from metamath_ray.grading import grade
+from metamath_ray.grading import grade, rejection
 from metamath_ray.prompts import Task
 from metamath_ray.types import (
     Completion,
-    Grade,
-    GradeVerdict,
     Outcome,
     OutcomeStatus,
     RejectionReason,
@@ -43,15 +41,5 @@ async def solve_and_check(
     # Grading may wait for a worker process; the event loop has other rows to serve meanwhile.
     result = await asyncio.to_thread(grade, solution.text, expected)
     outcome = replace(outcome, extracted_answer=result.extracted_answer)
-    reason = _rejection(result)
+    reason = rejection(result)
     return replace(outcome, reason=reason) if reason else replace(outcome, status=OutcomeStatus.ACCEPTED)
-
-
-def _rejection(result: Grade) -> RejectionReason | None:
-    if result.verdict is GradeVerdict.CORRECT:
-        return None
-    if result.extracted_answer is None:
-        return RejectionReason.NO_ANSWER
-    if result.verdict is GradeVerdict.UNSCORED:
-        return RejectionReason.UNDECIDED
-    return RejectionReason.WRONG_ANSWER

@@ -177,6 +177,8 @@ class HeldOutConfig(FrozenConfig):
     """Longest solution."""
     batch_size: int = Field(default=64, ge=1)
     """Problems generated at once."""
+    before_training: bool = True
+    """Also measure the model that the run starts with."""
 
 
 class FinetuneConfig(FrozenConfig):

@@ -69,9 +69,10 @@ def _run_stages(
     run: RunDirectory, manifest: Manifest, checked: Checked, observer: TrainingObserver
 ) -> Iterator[StageReport]:
     parent = checked.model_path
-    if checked.held_out and "start" not in manifest.stages:
+    held_out = checked.config.held_out
+    if held_out and held_out.before_training and "start" not in manifest.stages:
         observer.stage("measuring the model before training")
-        manifest.stages["start"] = {"held_out": generator_quality(parent, checked)}
+        manifest.stages["start"] = {"held_out": generator_quality(parent, Path(run.path("start")), checked)}
         run.write_manifest(manifest)
     for name, stage in checked.config.stages.items():
         folder = Path(run.path(name))
@@ -194,7 +195,7 @@ def _metadata(stage: StageConfig, parent: str, checked: Checked, data: Mapping[s
 def _measured(folder: Path, stage: StageConfig, checked: Checked) -> dict[str, Any]:
     results: dict[str, Any] = {}
     if checked.held_out:
-        results["held_out"] = generator_quality(str(folder / "model"), checked)
+        results["held_out"] = generator_quality(str(folder / "model"), folder, checked)
     if samples := _held_out_samples(folder, stage, checked.config.seed):
         results["verifier"] = verifier_quality(folder / "model", samples, checked)
     return results

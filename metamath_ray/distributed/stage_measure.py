@@ -14,26 +14,30 @@ from metamath_ray.distributed.task_errors import plain_errors
 from metamath_ray.errors import ModelError
 from metamath_ray.inference.models import METADATA_FILE
 from metamath_ray.prompts import VerifierRenderer, load_tokenizer
-from metamath_ray.training.quality import measure_generator, measure_verifier, score_samples
+from metamath_ray.storage import RunDirectory
+from metamath_ray.training.quality import measure_generator, measure_verifier, score_samples, solve_held_out
 from metamath_ray.training.stage_data import JudgedSample
 
 Result = TypeVar("Result")
 
+HELD_OUT_FILE = "held_out.parquet"
 NUM_GOLDEN_SCORES = 16
 """Held-out solutions whose scores are stored with a verifier, so that a server can be compared with the trainer."""
 
 
-def generator_quality(model: str, checked: Checked) -> dict[str, Any]:
-    """Measure a generator on the held-out problems."""
+def generator_quality(model: str, folder: Path, checked: Checked) -> dict[str, Any]:
+    """Measure a generator on the held-out problems, and keep its solutions as a table of samples in the folder."""
     config = checked.config
-    return _on_cluster(
-        measure_generator,
+    solutions = _on_cluster(
+        solve_held_out,
         config.trainers,
         model,
         checked.held_out,
         config.held_out,
         prompt_set=checked.prompt_set,
     )
+    RunDirectory(str(folder)).write_table(solutions, HELD_OUT_FILE)
+    return measure_generator(solutions)
 
 
 def verifier_quality(model: Path, samples: list[JudgedSample], checked: Checked) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from metamath_ray.grading.canaries import check_canaries
 from metamath_ray.grading.equivalence import compare
 from metamath_ray.grading.extraction import extract_answer
-from metamath_ray.grading.grade import grade
+from metamath_ray.grading.grade import grade, rejection
 from metamath_ray.types import Grade, GradeVerdict, Verdict
 
-__all__ = ["Grade", "GradeVerdict", "Verdict", "check_canaries", "compare", "extract_answer", "grade"]
+__all__ = ["Grade", "GradeVerdict", "Verdict", "check_canaries", "compare", "extract_answer", "grade", "rejection"]

@@ -3,7 +3,7 @@
 from metamath_ray.grading.equivalence import explain_patiently
 from metamath_ray.grading.extraction import find_answers
 from metamath_ray.grading.outcome import Comparison
-from metamath_ray.types import Grade, GradeVerdict, Verdict
+from metamath_ray.types import Grade, GradeVerdict, RejectionReason, Verdict
 
 
 def grade(completion: str, reference_answer: str) -> Grade:
@@ -19,6 +19,15 @@ def grade(completion: str, reference_answer: str) -> Grade:
         return Grade(verdict=GradeVerdict.INCORRECT, extracted_answer=None, reason="no_answer")
     grades = [grade_of(answer, explain_patiently(answer, reference_answer)) for answer in candidates]
     return next((found for found in grades if found.verdict is GradeVerdict.CORRECT), grades[0])
+
+
+def rejection(found: Grade) -> RejectionReason | None:
+    """Return why a completion with this grade is not kept; None when it is correct."""
+    if found.verdict is GradeVerdict.CORRECT:
+        return None
+    if found.extracted_answer is None:
+        return RejectionReason.NO_ANSWER
+    return RejectionReason.UNDECIDED if found.verdict is GradeVerdict.UNSCORED else RejectionReason.WRONG_ANSWER
 
 
 def grade_of(answer: str, comparison: Comparison) -> Grade:

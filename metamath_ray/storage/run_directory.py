@@ -140,8 +140,11 @@ class RunDirectory:
 
     def write_outcomes(self, rows: list[dict[str, Any]], shard: str) -> None:
         """Write one new shard of outcomes; shards are never changed."""
-        table = pa.Table.from_pylist(rows, schema=OUTCOME_SCHEMA)
-        with self._atomic_output("outcomes", f"{shard}.parquet") as sink:
+        self.write_table(pa.Table.from_pylist(rows, schema=OUTCOME_SCHEMA), "outcomes", f"{shard}.parquet")
+
+    def write_table(self, table: pa.Table, *parts: str) -> None:
+        """Write a parquet file whole or not at all."""
+        with self._atomic_output(*parts) as sink:
             pq.write_table(table, sink)
 
     def outcome_shards(self, prefix: str = "") -> list[str]:

@@ -1,6 +1,7 @@
 """The table of samples: what a generator answered to a problem, graded, and scored where a verifier was asked."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from itertools import islice
 from typing import Any
 
@@ -11,7 +12,15 @@ from metamath_ray.errors import DataError
 from metamath_ray.storage.plan_index import PlanIndex, outcomes_in_plan_order
 from metamath_ray.storage.run_directory import RunDirectory
 from metamath_ray.storage.tables import OUTCOME_SCHEMA
-from metamath_ray.types import Augmentation, GradeVerdict, OutcomeStatus, RejectionReason
+from metamath_ray.types import (
+    Augmentation,
+    Completion,
+    GradeVerdict,
+    OutcomeStatus,
+    Problem,
+    RejectionReason,
+    content_id,
+)
 
 ROWS_PER_BATCH = 1024
 
@@ -75,6 +84,35 @@ def sample_from_outcome(row: Mapping[str, Any]) -> dict[str, Any] | None:
         "prompt_set_hash": row["prompt_set_hash"],
         "score": None,
         **{name: value for name, value in solution.items() if name != "text"},
+    }
+
+
+def sample_to_row(
+    problem: Problem,
+    completion: Completion,
+    *,
+    sample_index: int,
+    extracted_answer: str | None,
+    reason: str,
+    prompt_set_hash: str,
+) -> dict[str, Any]:
+    """Turn one graded completion into a row of `SAMPLE_SCHEMA`; `reason` is "" or a `RejectionReason`."""
+    return {
+        "sample_id": content_id((problem.problem_id, sample_index, completion.seed, completion.model)),
+        "problem": asdict(problem),
+        "problem_id": problem.problem_id,
+        "sample_index": sample_index,
+        "completion": completion.text,
+        "extracted_answer": extracted_answer,
+        "verdict": str(_VERDICTS[reason]),
+        "reason": reason,
+        "prompt_set_hash": prompt_set_hash,
+        "score": None,
+        "seed": completion.seed,
+        "finish_reason": str(completion.finish_reason),
+        "num_prompt_tokens": completion.num_prompt_tokens,
+        "num_completion_tokens": completion.num_completion_tokens,
+        "model": completion.model,
     }
 
 

@@ -1,26 +1,13 @@
 """Generating with Transformers: for measuring a model where it was trained, without starting a server."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from metamath_ray.prompts import Renderer, Task
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One generated text.
-
-    Attributes:
-        text: Up to the end token or the task's stop string, without white space around it.
-        is_truncated: Whether neither came before the last token allowed.
-    """
-
-    text: str
-    is_truncated: bool
+from metamath_ray.types import Completion, FinishReason
 
 
 class Generator:
@@ -41,17 +28,22 @@ class Generator:
 
     def __call__(
         self, task: Task, asked: Sequence[Mapping[str, str]], *, source: str, temperature: float = 0.0
-    ) -> list[Sample]:
-        """One sample for each set of prompt fields; greedy at temperature 0."""
+    ) -> list[Completion]:
+        """Complete each set of prompt fields once; greedy at temperature 0.
+
+        A text goes to the end token or to the task's stop string, without white space around it, and is truncated where
+        neither came. Its seed is 0: what is not greedy is drawn from torch's own generator.
+        """
         self._model.eval()
         prompts = [self._renderer.render(task, fields, source=source).token_ids or () for fields in asked]
         order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
         stop = self._renderer.prompt_set.stop(task)
-        found: dict[int, Sample] = {}
+        found: dict[int, Completion] = {}
         for start in range(0, len(order), self._batch_size):
             part = order[start : start + self._batch_size]
             texts = self._batch([prompts[index] for index in part], temperature)
-            found.update(zip(part, (self._sample(ids, stop) for ids in texts), strict=True))
+            for index, ids in zip(part, texts, strict=True):
+                found[index] = self._completion(len(prompts[index]), ids, stop)
         return [found[index] for index in range(len(prompts))]
 
     @torch.inference_mode()
@@ -73,12 +65,19 @@ class Generator:
         found: list[list[int]] = outputs[:, length:].tolist()
         return found
 
-    def _sample(self, ids: list[int], stop: Sequence[str]) -> Sample:
+    def _completion(self, num_prompt_tokens: int, ids: list[int], stop: Sequence[str]) -> Completion:
         """Cut at the first end token, behind which there is padding, and at the first stop string."""
         end = next((index for index, token in enumerate(ids) if token in self._ends), None)
         text = self._tokenizer.decode(ids[:end], skip_special_tokens=True)
         cut = min((place for place in map(text.find, stop) if place >= 0), default=None)
-        return Sample(text[:cut].strip(), end is None and cut is None)
+        return Completion(
+            text=text[:cut].strip(),
+            finish_reason=FinishReason.LENGTH if end is None and cut is None else FinishReason.STOP,
+            num_prompt_tokens=num_prompt_tokens,
+            num_completion_tokens=len(ids) if end is None else end + 1,
+            seed=0,
+            model=self._model.name_or_path,
+        )
 
 
 def _end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:

@@ -21,9 +21,10 @@ from metamath_ray.datasets.word_problems import (
     write_question,
 )
 from metamath_ray.prompts import Renderer, Task, load_prompt_set
-from metamath_ray.training.generation import Generator, Sample
+from metamath_ray.training.generation import Generator
 from metamath_ray.training.pretraining import PROMPT_SET
 from metamath_ray.training.pretraining_tasks import SOURCE
+from metamath_ray.types import Completion
 
 _ENDINGS = ("The answer is: ", "The value of x is ")
 
@@ -34,12 +35,12 @@ class Sampler:
     def __init__(self, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
         self._generate = Generator(model, tokenizer, Renderer(load_prompt_set(PROMPT_SET), tokenizer))
 
-    def __call__(self, task: Task, asked: Sequence[Mapping[str, str]], temperature: float = 0.0) -> list[Sample]:
+    def __call__(self, task: Task, asked: Sequence[Mapping[str, str]], temperature: float = 0.0) -> list[Completion]:
         """One sample for each set of prompt fields; greedy at temperature 0."""
         return self._generate(task, asked, source=SOURCE, temperature=temperature)
 
 
-def final_answer(sample: Sample) -> Fraction | None:
+def final_answer(sample: Completion) -> Fraction | None:
     """The number that the last line states; none if the text was cut off or states none."""
     last_line = sample.text.rsplit("\n", 1)[-1]
     for ending in _ENDINGS:
@@ -153,7 +154,7 @@ def _wording(structure: WordProblem) -> int:
 
 
 def _kept(
-    structures: Sequence[WordProblem], samples: Sequence[Sample], test: Callable[[WordProblem, str], bool]
+    structures: Sequence[WordProblem], samples: Sequence[Completion], test: Callable[[WordProblem, str], bool]
 ) -> list[bool]:
     return [
         not sample.is_truncated and test(structure, sample.text)

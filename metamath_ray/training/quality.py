@@ -1,9 +1,11 @@
 """What a trained model is worth: greedy accuracy of a generator, scores and their order of a verifier."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+import pyarrow as pa
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
@@ -12,15 +14,16 @@ from metamath_ray.datasets import ProblemSource, read_problems
 from metamath_ray.datasets.records import shown
 from metamath_ray.errors import DataError
 from metamath_ray.evaluation import rate
-from metamath_ray.grading import grade
+from metamath_ray.grading import grade, rejection
 from metamath_ray.prompts import PromptSet, Renderer, Task, VerifierRenderer
+from metamath_ray.storage.samples import SAMPLE_SCHEMA, sample_to_row
 from metamath_ray.training.attention import PACKED_ATTENTION
 from metamath_ray.training.generation import Generator
 from metamath_ray.training.losses import LabelTokens, packed_logits
 from metamath_ray.training.packing import pack
 from metamath_ray.training.stage_data import JudgedSample
 from metamath_ray.training.units import Unit, UnitKind
-from metamath_ray.types import GradeVerdict, Problem
+from metamath_ray.types import Completion, GradeVerdict, Problem, RejectionReason
 from metamath_ray.verifier import measure, score
 
 ROWS_AT_ONCE = 16
@@ -48,13 +51,13 @@ def _load(folder: str, device: str, **settings: str) -> PreTrainedModel:
     return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **settings)
 
 
-def measure_generator(
+def solve_held_out(
     folder: str, problems: Sequence[Problem], config: HeldOutConfig, *, prompt_set: PromptSet, device: str
-) -> dict[str, Any]:
-    """Solve held-out problems greedily and grade the solutions; what is cut off is not right.
+) -> pa.Table:
+    """Solve held-out problems greedily and grade the solutions.
 
     Returns:
-        `accuracy` and `truncated` as rates with intervals, and `by_steps` where the problems know their steps.
+        A row of `SAMPLE_SCHEMA` for each problem, in their order.
     """
     tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
     generate = Generator(
@@ -65,19 +68,38 @@ def measure_generator(
         batch_size=config.batch_size,
     )
     asked = [{"question": problem.question} for problem in problems]
-    samples = generate(Task.SOLVE, asked, source=problems[0].source)
-    right = [
-        not sample.is_truncated and grade(sample.text, problem.reference_answer).verdict is GradeVerdict.CORRECT
-        for sample, problem in zip(samples, problems, strict=True)
-    ]
-    steps = sorted({problem.num_steps for problem in problems if problem.num_steps})
+    completions = generate(Task.SOLVE, asked, source=problems[0].source)
+    rows = [_graded(problem, completion, prompt_set) for problem, completion in zip(problems, completions, strict=True)]
+    return pa.Table.from_pylist(rows, schema=SAMPLE_SCHEMA)
+
+
+def _graded(problem: Problem, completion: Completion, prompt_set: PromptSet) -> dict[str, Any]:
+    found = None if completion.is_truncated else grade(completion.text, problem.reference_answer)
+    return sample_to_row(
+        problem,
+        completion,
+        sample_index=0,
+        extracted_answer=found.extracted_answer if found else None,
+        reason=RejectionReason.TRUNCATED if found is None else rejection(found) or "",
+        prompt_set_hash=prompt_set.hash,
+    )
+
+
+def measure_generator(solutions: pa.Table) -> dict[str, Any]:
+    """Count what is right in a table of `SAMPLE_SCHEMA`; what was cut off is not.
+
+    Returns:
+        `accuracy` and `truncated` as rates with intervals, and `by_steps` where the problems know their steps.
+    """
+    rows = solutions.select(["verdict", "reason", "problem"]).to_pylist()
+    by_steps = defaultdict[int, list[bool]](list)
+    for row in rows:
+        if row["problem"]["num_steps"]:
+            by_steps[row["problem"]["num_steps"]].append(row["verdict"] == GradeVerdict.CORRECT)
     return {
-        "accuracy": asdict(rate(right)),
-        "truncated": asdict(rate([sample.is_truncated for sample in samples])),
-        "by_steps": {
-            str(number): asdict(rate([hit for hit, p in zip(right, problems, strict=True) if p.num_steps == number]))
-            for number in steps
-        },
+        "accuracy": asdict(rate([row["verdict"] == GradeVerdict.CORRECT for row in rows])),
+        "truncated": asdict(rate([row["reason"] == RejectionReason.TRUNCATED for row in rows])),
+        "by_steps": {str(steps): asdict(rate(hits)) for steps, hits in sorted(by_steps.items())},
     }
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metamath_ray.evaluation import rate
+from metamath_ray.evaluation import mean_over_seeds, rate
 from metamath_ray.evaluation.intervals import Z95
 
 
@@ -52,3 +52,27 @@ def test_nothing_counted_says_nothing() -> None:
 
 def test_a_rate_reads_as_one_line() -> None:
     assert str(rate([True] * 600 + [False] * 600)) == "50.0% [47.2%, 52.8%] of 1,200"
+
+
+def test_one_seed_has_the_interval_of_its_problems() -> None:
+    found = mean_over_seeds([[1, 0, 0, 1, 1, 0, 1, 1]])
+    error = sqrt(5 / 8 * 3 / 8 / 7)  # the unbiased variance of 8 draws, over 8
+    assert (found.mean, found.num_problems, found.num_seeds) == (5 / 8, 8, 1)
+    assert [found.low, found.high] == pytest.approx([5 / 8 - Z95 * error, 5 / 8 + Z95 * error])
+
+
+def test_seeds_that_disagree_widen_the_interval_and_seeds_that_agree_do_not() -> None:
+    alone, agreeing = mean_over_seeds([[1, 0, 1, 0]]), mean_over_seeds([[1, 0, 1, 0]] * 3)
+    assert (agreeing.low, agreeing.high) == (alone.low, alone.high)
+    apart = mean_over_seeds([[1, 1, 1, 1], [0, 0, 0, 0]])
+    # the problems agree exactly; the seeds' means are 1 and 0, of variance 1/2 over 2 seeds
+    assert [apart.low, apart.high] == pytest.approx([0.5 - Z95 * 0.5, 0.5 + Z95 * 0.5])
+
+
+def test_a_difference_on_the_same_problems_is_surer_than_its_two_rates() -> None:
+    first, second = [1, 1, 1, 0, 0, 0, 1, 0], [1, 1, 0, 0, 0, 0, 1, 0]
+    paired = mean_over_seeds([[a - b for a, b in zip(first, second, strict=True)]])
+    alone = mean_over_seeds([first])
+    assert paired.mean == 1 / 8
+    assert paired.high - paired.low < alone.high - alone.low
+    assert str(alone) == f"50.0 [{100 * alone.low:.1f}, {100 * alone.high:.1f}]"

@@ -14,9 +14,10 @@ from metamath_ray.storage.samples import (
     read_sample_table,
     read_samples,
     sample_from_outcome,
+    sample_to_row,
 )
 from metamath_ray.types import Augmentation, FinishReason, Outcome, OutcomeStatus, RejectionReason
-from tests.records import make_completion, make_item, make_outcome
+from tests.records import make_completion, make_item, make_outcome, make_problem
 
 
 def outcome_row(outcome: Outcome) -> dict[str, Any]:
@@ -161,3 +162,14 @@ def test_what_is_no_table_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_text("text")
     with pytest.raises(DataError, match="not a readable parquet file"):
         read_sample_table(str(tmp_path))
+
+
+def test_a_graded_completion_is_a_sample_with_an_id_of_its_own() -> None:
+    problem, completion = make_problem(), make_completion(seed=3)
+    settings: dict[str, Any] = {"extracted_answer": "8", "reason": RejectionReason.WRONG_ANSWER, "prompt_set_hash": "h"}
+    rows = [sample_to_row(problem, completion, sample_index=index, **settings) for index in range(2)]
+    [first, second] = pa.Table.from_pylist(rows, schema=SAMPLE_SCHEMA).to_pylist()
+    assert (first["verdict"], first["reason"], first["extracted_answer"]) == ("incorrect", "wrong_answer", "8")
+    assert (first["completion"], first["seed"], first["problem"]["question"]) == (completion.text, 3, problem.question)
+    assert first["sample_id"] != second["sample_id"]
+    assert set(rows[0]) == set(SAMPLE_SCHEMA.names)

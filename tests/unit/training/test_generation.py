@@ -8,7 +8,8 @@ from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokeni
 
 from metamath_ray.embedded import checkpoint_path
 from metamath_ray.prompts import Renderer, Task, load_prompt_set
-from metamath_ray.training.generation import Generator, Sample
+from metamath_ray.training.generation import Generator
+from metamath_ray.types import Completion, FinishReason
 
 ASKED = [
     {"question": f"Ann has {first} pears{' and a hat' * number} and buys {number} more. How many has she?"}
@@ -70,6 +71,7 @@ class _Scripted:
 
     device = torch.device("cpu")
     padding = 0
+    name_or_path = "scripted"
 
     def __init__(self, *answers: list[int], eos: int | list[int] | None) -> None:
         self._answers = answers
@@ -85,7 +87,7 @@ class _Scripted:
         return torch.cat([input_ids, torch.tensor(padded)], 1)
 
 
-def said(tokenizer: PreTrainedTokenizerBase, *answers: str, eos: int | list[int] | None = None) -> list[Sample]:
+def said(tokenizer: PreTrainedTokenizerBase, *answers: str, eos: int | list[int] | None = None) -> list[Completion]:
     ids = [tokenizer.encode(answer, add_special_tokens=False) for answer in answers]
     model = _Scripted(*ids, eos=eos)
     [model.padding] = tokenizer.encode("7", add_special_tokens=False)
@@ -98,7 +100,8 @@ def test_what_stands_behind_the_end_is_padding_also_where_padding_is_a_word(
 ) -> None:
     """Without a pad token, token 0 pads, and in some vocabularies that is "!"."""
     samples = said(embedded_tokenizer, " It is 9.<|eos|>", " It is twelve, or a dozen.<|eos|>")
-    assert samples[0] == Sample("It is 9.", is_truncated=False)
+    assert (samples[0].text, samples[0].is_truncated) == ("It is 9.", False)
+    assert samples[0].num_completion_tokens == len(embedded_tokenizer.encode(" It is 9.<|eos|>"))
 
 
 def test_every_end_that_the_models_folder_names_ends_a_text(embedded_tokenizer: PreTrainedTokenizerBase) -> None:
@@ -110,7 +113,7 @@ def test_every_end_that_the_models_folder_names_ends_a_text(embedded_tokenizer: 
 
 def test_a_stop_string_ends_a_text_as_it_does_in_serving(embedded_tokenizer: PreTrainedTokenizerBase) -> None:
     [sample] = said(embedded_tokenizer, " It is 9.\nQuestion: What else?")
-    assert sample == Sample("It is 9.", is_truncated=False)
+    assert (sample.text, sample.finish_reason) == ("It is 9.", FinishReason.STOP)
 
 
 def test_sampling_takes_all_of_the_distribution_at_its_temperature(

@@ -13,15 +13,16 @@ from metamath_ray.errors import DataError
 from metamath_ray.evaluation import rate
 from metamath_ray.prompts import VerifierRenderer, load_prompt_set, load_verifier_prompt
 from metamath_ray.training import quality
-from metamath_ray.training.generation import Sample
 from metamath_ray.training.quality import (
     ROWS_AT_ONCE,
     measure_generator,
     measure_verifier,
     read_held_out,
     score_samples,
+    solve_held_out,
 )
 from metamath_ray.training.stage_data import JudgedSample
+from metamath_ray.types import Completion, FinishReason
 
 BASE = str(checkpoint_path("base"))
 SAMPLES = [
@@ -63,6 +64,13 @@ def test_a_verifier_is_compared_with_the_verdicts_over_all_and_within_problems()
     assert measure_verifier(SAMPLES, [1 - score for score in scores])["auc"] == 0.0
 
 
+def completed(text: str, *, is_truncated: bool) -> Completion:
+    reason = FinishReason.LENGTH if is_truncated else FinishReason.STOP
+    return Completion(
+        text=text, finish_reason=reason, num_prompt_tokens=9, num_completion_tokens=8, seed=0, model="scripted"
+    )
+
+
 def held_out(**source: Any) -> HeldOutConfig:  # noqa: ANN401
     problems = SourceConfig.model_validate({"format": "word_problems", "limit": 6, **source})
     return HeldOutConfig(problems=problems, max_tokens=8, batch_size=4)
@@ -74,12 +82,12 @@ def test_a_generator_is_measured_by_its_graded_solutions(monkeypatch: pytest.Mon
     problems = read_held_out(config)
     right = [f"So it is.\nThe answer is: {problem.reference_answer}" for problem in problems]
     answers = [
-        Sample(right[0], is_truncated=False),
-        Sample("The answer is: 123456789", is_truncated=False),
-        Sample(right[2], is_truncated=True),
-        Sample("I do not know.", is_truncated=False),
-        Sample(right[4], is_truncated=False),
-        Sample("", is_truncated=True),
+        completed(right[0], is_truncated=False),
+        completed("The answer is: 123456789", is_truncated=False),
+        completed(right[2], is_truncated=True),
+        completed("", is_truncated=False),
+        completed(right[4], is_truncated=False),
+        completed("", is_truncated=True),
     ]
     asked: list[str] = []
 
@@ -87,13 +95,18 @@ def test_a_generator_is_measured_by_its_graded_solutions(monkeypatch: pytest.Mon
         def __init__(self, *_: object, max_new_tokens: int, batch_size: int) -> None:
             assert (max_new_tokens, batch_size) == (8, 4)
 
-        def __call__(self, _: object, fields: list[dict[str, str]], *, source: str) -> list[Sample]:
+        def __call__(self, _: object, fields: list[dict[str, str]], *, source: str) -> list[Completion]:
             assert source == "word_problems"
             asked.extend(field["question"] for field in fields)
             return answers
 
     monkeypatch.setattr(quality, "Generator", Scripted)
-    found = measure_generator(BASE, problems, config, prompt_set=load_prompt_set("embedded"), device="cpu")
+    solutions = solve_held_out(BASE, problems, config, prompt_set=load_prompt_set("embedded"), device="cpu")
+    found = measure_generator(solutions)
+    rows = solutions.to_pylist()
+    assert [row["reason"] for row in rows] == ["", "wrong_answer", "truncated", "no_answer", "", "truncated"]
+    assert [row["problem_id"] for row in rows] == [problem.problem_id for problem in problems]
+    assert [row["completion"] for row in rows] == [answer.text for answer in answers]
     assert asked == [problem.question for problem in problems]
     assert found["accuracy"] == asdict(rate([True, True, False, False, False, False]))
     assert (found["truncated"]["num_hits"], found["truncated"]["num"]) == (2, 6)
@@ -104,7 +117,9 @@ def test_a_generator_is_measured_by_its_graded_solutions(monkeypatch: pytest.Mon
 def test_the_embedded_base_can_be_measured() -> None:
     config = held_out(split="validation")
     prompt_set = load_prompt_set("embedded")
-    found = measure_generator(BASE, read_held_out(config), config, prompt_set=prompt_set, device="cpu")
+    solutions = solve_held_out(BASE, read_held_out(config), config, prompt_set=prompt_set, device="cpu")
+    found = measure_generator(solutions)
+    assert {row["num_completion_tokens"] for row in solutions.to_pylist()} == {8}
     assert found["truncated"]["num_hits"] == found["accuracy"]["num"] == 6  # 8 tokens are too few
     assert found["accuracy"]["rate"] == 0.0
 
