@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,29 +61,21 @@ def losses(run_directory: Path) -> list[float]:
     return [row["loss"] for row in rows]
 
 
-def verifier_stage() -> dict[str, Any]:
-    """A stage that draws samples from the model before it, and learns to judge them."""
-    draw = {
-        "problems": {"format": "word_problems", "split": "train", "limit": NUM_DRAWN_PROBLEMS, "seed": 6},
-        "num_samples": NUM_SAMPLES,
-        "sampling": {"temperature": 0.8, "max_tokens": 192},
-        "execution": {"flush_seconds": 1},
-    }
-    samples = {"draw": draw, "validation_share": 0.4}
-    return {"samples": samples, "pointwise_weight": 0.5, "max_steps": 2, "global_batch_size": 4}
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> Path:
-    """A run that nothing happened to: two workers, ZeRO-2, a generator and its verifier."""
+    """A run that nothing happened to: two workers, ZeRO-2."""
     run_directory = tmp_path_factory.mktemp("finetune") / "run"
-    finetune(finetune_config(run_directory, stages=two_stages()))
+    finetune(finetune_config(run_directory))
     return run_directory
 
 
-def two_stages() -> dict[str, Any]:
-    """Generator and verifier."""
-    return {"generator": stage(NUM_STEPS), "verifier": verifier_stage()}
+@pytest.fixture(scope="module")
+def served(trained: Path, cluster: Cluster) -> Iterator[str]:
+    """The trained model as it was exported, behind vLLM: the application's name, and the first part of its route."""
+    arguments = {"model": str(trained / "generator" / "model"), "max_num_seqs": 32}
+    serve.run(build_app(arguments), name="tuned", route_prefix="/tuned")
+    yield "tuned"
+    serve.delete("tuned")
 
 
 def test_training_learns_and_leaves_what_explains_it(trained: Path) -> None:
@@ -98,11 +91,22 @@ def test_training_learns_and_leaves_what_explains_it(trained: Path) -> None:
     assert not (folder / "checkpoints").exists()
 
 
-def test_a_verifier_learns_from_samples_of_the_stage_before(trained: Path) -> None:
-    folder = trained / "verifier"
+def test_a_verifier_learns_from_samples_of_the_model_it_starts_from(trained: Path, served: str, tmp_path: Path) -> None:
+    draw = {
+        "problems": {"format": "word_problems", "split": "train", "limit": NUM_DRAWN_PROBLEMS, "seed": 6},
+        "num_samples": NUM_SAMPLES,
+        "sampling": {"temperature": 0.8, "max_tokens": 192},
+        "engine": {"attach": served},
+        "execution": {"flush_seconds": 1},
+    }
+    samples = {"draw": draw, "validation_share": 0.4}
+    verifier = {"samples": samples, "pointwise_weight": 0.5, "max_steps": 2, "global_batch_size": 4}
+    model = str(trained / "generator" / "model")
+    finetune(finetune_config(tmp_path / "run", model=model, stages={"verifier": verifier}))
+    folder = tmp_path / "run" / "verifier"
     metadata = json.loads((folder / "model" / "metamath_ray.json").read_text())
     results = json.loads((folder / "results.json").read_text())
-    assert (metadata["kind"], metadata["parent"]) == ("verifier", "generator")
+    assert (metadata["kind"], metadata["parent"]) == ("verifier", model)
     assert len(list((folder / "samples" / "outcomes").iterdir())) > 0
     assert results["data"]["units"] > 0
     measured = results["verifier"]
@@ -186,10 +190,10 @@ def test_a_killed_driver_is_resumed_by_another_number_of_workers(
 
 def test_a_finished_run_is_not_done_again_and_another_is_refused(trained: Path) -> None:
     before = (trained / "generator" / "model" / "model.safetensors").stat().st_mtime_ns
-    finetune(finetune_config(trained, stages=two_stages()))
+    finetune(finetune_config(trained))
     assert (trained / "generator" / "model" / "model.safetensors").stat().st_mtime_ns == before
     with pytest.raises(RunDirectoryError, match="seed: 0 → 1"):
-        finetune(finetune_config(trained, stages=two_stages(), seed=1))
+        finetune(finetune_config(trained, seed=1))
 
 
 def test_bad_data_ends_before_training(tmp_path: Path, cluster: Cluster) -> None:
@@ -210,31 +214,28 @@ def test_a_loss_that_is_no_number_ends_the_run_with_advice(tmp_path: Path, clust
         finetune(config)
 
 
-def test_the_server_agrees_with_the_trainer(trained: Path, cluster: Cluster) -> None:
+def test_the_server_agrees_with_the_trainer(trained: Path, served: str, cluster: Cluster) -> None:
     """vLLM serves the exported folder as it is; log-probabilities of a completion agree (pitfall: vllm#12791)."""
     folder = trained / "generator" / "model"
-    serve.run(build_app({"model": str(folder), "max_num_seqs": 8}), name="tuned", route_prefix="/tuned")
     tokenizer = load_tokenizer(str(folder))
     question = {"question": "Ann has 12 apples. She buys 7 more. How many apples does Ann have now?"}
     prompt = list(
         Renderer(load_prompt_set("embedded"), tokenizer).render(Task.SOLVE, question, source="x").token_ids or ()
     )
-    name = httpx.get(cluster.base_url.replace("/v1", "/tuned/v1/models")).json()["data"][0]["id"]
+    url = cluster.base_url.replace("/v1", f"/{served}/v1")
     asked = {
-        "model": name,
+        "model": httpx.get(f"{url}/models").json()["data"][0]["id"],
         "prompt": prompt,
         "max_tokens": 40,
         "temperature": 0,
         "logprobs": 1,
         "return_token_ids": True,
     }
-    reply = httpx.post(cluster.base_url.replace("/v1", "/tuned/v1/completions"), json=asked, timeout=120).json()
-    [choice] = reply["choices"]
-    served, ids = choice["logprobs"]["token_logprobs"], choice["token_ids"]
+    [choice] = httpx.post(f"{url}/completions", json=asked, timeout=120).json()["choices"]
+    ids = choice["token_ids"]
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     with torch.inference_mode():
         logits = model(torch.tensor([[*prompt, *ids]])).logits[0, len(prompt) - 1 : -1]
     computed = logits.log_softmax(-1).gather(1, torch.tensor(ids)[:, None])[:, 0].tolist()
-    serve.delete("tuned")
     assert len(ids) > 5
-    assert max(abs(a - b) for a, b in zip(served, computed, strict=True)) <= 0.02
+    assert max(abs(a - b) for a, b in zip(choice["logprobs"]["token_logprobs"], computed, strict=True)) <= 0.02

@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -24,15 +23,6 @@ from metamath_ray.training.pretraining_tasks import TASKS, rows, text_of
 
 MIXTURE = dict.fromkeys(TASKS, 1.0)
 TINY = ModelSettings(vocab_size=400, hidden_size=32, num_layers=1, num_heads=1, intermediate_size=64)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Tiny matrices: threads would only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
