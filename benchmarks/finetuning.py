@@ -139,8 +139,8 @@ def hits(run: Path, name: str) -> Hits:
 
 
 def difference(first: Sequence[Hits], second: Sequence[Hits]) -> Mean:
-    """Compare two models on the same problems, seed by seed."""
-    pairs = zip(first, second, strict=True)
+    """Compare two models on the same problems, seed by seed, for the seeds that both have."""
+    pairs = zip(first, second, strict=False)
     return mean_over_seeds([[int(a) - int(b) for a, b in zip(one, other, strict=True)] for one, other in pairs])
 
 
@@ -151,12 +151,13 @@ def compare_solutions(runs: Runs) -> Config:
     for seed in runs.seeds:
         stages = {"generator": stage(solutions=learned, epochs=3)}
         ours = runs.finetune(f"bootstrapped_{seed}", stages, model="embedded:base", seed=seed, before=seed == 0)
-        own_steps = num_steps(ours, "generator")
         arms["base"].append(hits(runs.folder / "bootstrapped_0", "start"))
-        for name, length in (("seeds", {"epochs": 3}), ("seeds_equal_steps", {"max_steps": own_steps})):
-            one = stage(solutions=problems, **length)
-            arms[name].append(runs.generator(name, one, model="embedded:base", seed=seed))
+        few = stage(solutions=problems, epochs=3)
+        arms["seeds"].append(runs.generator("seeds", few, model="embedded:base", seed=seed))
         arms["bootstrapped"].append(hits(ours, "generator"))
+    as_long = stage(solutions=problems, max_steps=num_steps(runs.folder / "bootstrapped_0", "generator"))
+    seed = runs.seeds[0]
+    arms["seeds, equal steps"].append(runs.generator("seeds_equal_steps", as_long, model="embedded:base", seed=seed))
     return show("Greedy accuracy, %", arms)
 
 
@@ -179,8 +180,8 @@ def show(title: str, arms: dict[str, list[Hits]]) -> Config:
 
 
 VERIFIER_LOSSES = {
-    "pointwise": {"pairwise_weight": 0.0, "pointwise_weight": 1.0},
-    "pairwise": {"pairwise_weight": 1.0, "pointwise_weight": 0.0},
+    "pointwise": {"pairwise_weight": 0.0, "pointwise_weight": 1.0, "epochs": 2},
+    "pairwise": {"pairwise_weight": 1.0, "pointwise_weight": 0.0, "epochs": 1},
 }
 
 
@@ -191,8 +192,8 @@ def compare_verifiers(runs: Runs) -> Config:
     for column in ("loss", "AUC", "AUC within problems", "calibration error", "samples", "pairs"):
         table.add_column(column)
     figures: Config = {}
-    for name, weights in VERIFIER_LOSSES.items():
-        learned = stage(samples={"path": str(samples), "validation_share": 0.15}, epochs=2, **weights)
+    for name, settings in VERIFIER_LOSSES.items():
+        learned = stage(samples={"path": str(samples), "validation_share": 0.15}, **settings)
         trainers = {"num_workers": 2, "micro_batch_size": 8, "zero_stage": 3}
         config = {"model": "embedded:teacher", "stages": {"verifier": learned}, "trainers": trainers}
         run = runs.metamath_ray("finetune", f"verifier_{name}", config)
