@@ -1,4 +1,4 @@
-# demo · test · check · bench; each first brings .venv up to date, when it is not.
+# demo · test · test-all · check · bench; each first brings .venv up to date, when it is not.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
@@ -9,7 +9,7 @@ FIND_LINKS := $(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null)
 TORCH := $(if $(FIND_LINKS),,--torch-backend=auto)
 export UV_FIND_LINKS := $(FIND_LINKS)
 
-.PHONY: demo test check bench lock clean
+.PHONY: demo test test-all check bench lock clean
 
 demo: $(INSTALLED)
 	$(BIN)/metamath-ray bootstrap --config jobs/configs/bootstrap_word_problems_teacher.yaml --run-directory $(DEMO) --fork
@@ -18,6 +18,9 @@ demo: $(INSTALLED)
 	$(BIN)/metamath-ray finetune --config jobs/configs/finetune_word_problems_base.yaml --run-directory $(DEMO)/finetune
 
 test: $(INSTALLED)
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(INSTALLED)
 	$(BIN)/python -m pytest
 
 check: $(INSTALLED)

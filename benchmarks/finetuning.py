@@ -35,6 +35,8 @@ PARTS = ("solutions", "verifier", "sequential")
 LEARNING_RATE = 3e-4
 """Chosen on the split "validation" for the reference solutions, the rival of what we want to show."""
 BATCH = 32
+VERIFIER_RATE = 1e-3
+VERIFIER_SAMPLES = {"balance": "within_problems", "max_pairs_per_problem": 5, "validation_share": 0.15}
 LAST_RATE, LAST_STEPS = 1e-4, 60
 """Of the generator's second stage."""
 HELD_OUT_SEED = 2
@@ -180,9 +182,10 @@ def show(title: str, arms: dict[str, list[Hits]]) -> Config:
 
 
 VERIFIER_LOSSES = {
-    "pointwise": {"pairwise_weight": 0.0, "pointwise_weight": 1.0, "epochs": 2},
-    "pairwise": {"pairwise_weight": 1.0, "pointwise_weight": 0.0, "epochs": 1},
+    "pairwise": {"pairwise_weight": 1.0, "pointwise_weight": 0.5},
+    "pointwise": {"pairwise_weight": 0.0, "pointwise_weight": 1.0},
 }
+"""The margin loss alone is no start: it is least where all scores are 1, and there its gradient is 0."""
 
 
 def compare_verifiers(runs: Runs) -> Config:
@@ -193,7 +196,7 @@ def compare_verifiers(runs: Runs) -> Config:
         table.add_column(column)
     figures: Config = {}
     for name, settings in VERIFIER_LOSSES.items():
-        learned = stage(samples={"path": str(samples), "validation_share": 0.15}, **settings)
+        learned = stage(VERIFIER_RATE, samples={"path": str(samples), **VERIFIER_SAMPLES}, epochs=2, **settings)
         trainers = {"num_workers": 2, "micro_batch_size": 8, "zero_stage": 3}
         config = {"model": "embedded:teacher", "stages": {"verifier": learned}, "trainers": trainers}
         run = runs.metamath_ray("finetune", f"verifier_{name}", config)

@@ -54,8 +54,9 @@ class SamplesConfig(FrozenConfig):
     """Draw them from the model of the stage before, or from the model that the run starts with."""
     max_pairs_per_problem: int = Field(default=10, ge=1)
     """A right and a wrong solution of one problem make a pair; 2310.10047 takes 10 a problem."""
-    balance: Literal["as_sampled", "equal"] = "as_sampled"
-    """"equal" thins the more frequent class of the solutions that are in no pair."""
+    balance: Literal["as_sampled", "within_problems", "equal"] = "as_sampled"
+    """"within_problems" takes pairs for the pointwise loss alone, too, so that knowing which problems are easy does not
+    help with those that are solved right and wrong; "equal" thins the more frequent class of what is in no pair."""
     validation_share: float = Field(default=0.1, gt=0, lt=1)
     """Share of the problems kept apart, to measure the verifier on."""
 

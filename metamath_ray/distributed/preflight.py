@@ -8,7 +8,7 @@ from typing import Any
 
 from metamath_ray.config import BootstrapConfig, OpenAIEngineConfig, SamplingConfig
 from metamath_ray.errors import ConfigError
-from metamath_ray.inference.models import check_prompt_set, model_hash, resolve_model
+from metamath_ray.inference.models import check_kind, check_prompt_set, model_hash, resolve_model
 from metamath_ray.prompts import PromptSet, Renderer, load_prompt_set, load_tokenizer
 from metamath_ray.types import SamplingParameters
 
@@ -46,6 +46,7 @@ def check(config: BootstrapConfig) -> Checked:
         model_path = engine.model
     else:
         model_path = resolve_model(engine.model)
+        check_kind(model_path, "generator")
         check_prompt_set(model_path, name=prompt_set.name, prompt_set_hash=prompt_set.hash)
     renderer(config, model_path=model_path)
     content = {

@@ -3,13 +3,13 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
-from metamath_ray.embedded import checkpoint_path
+from metamath_ray.embedded import EmbeddedName, checkpoint_path
 from metamath_ray.errors import ModelError
 from metamath_ray.types import content_id
 
-EMBEDDED = {"embedded:teacher": "teacher", "embedded:base": "base"}
+EMBEDDED: dict[str, EmbeddedName] = {f"embedded:{name}": name for name in get_args(EmbeddedName)}
 METADATA_FILE = "metamath_ray.json"
 HASHED_WHOLE_BYTES = 64 * 2**20
 """Weights up to this size are hashed whole; larger ones by name, size and their first bytes."""
@@ -22,9 +22,9 @@ def resolve_model(model: str) -> str:
         ModelError: It is named like a folder, and there is none, or no model in it.
     """
     if model in EMBEDDED:
-        return str(checkpoint_path("teacher" if EMBEDDED[model] == "teacher" else "base"))
+        return str(checkpoint_path(EMBEDDED[model]))
     if model.startswith("embedded:"):
-        raise ModelError(f"no embedded model {model!r}; there are {' and '.join(EMBEDDED)}")
+        raise ModelError(f"no embedded model {model!r}; there are {', '.join(EMBEDDED)}")
     folder = Path(model).expanduser()
     if folder.is_dir():
         if not (folder / "config.json").is_file():
@@ -74,6 +74,17 @@ def context_length(path: str) -> int | None:
         return None
     positions = json.loads(file.read_text(encoding="utf-8")).get("max_position_embeddings")
     return positions if isinstance(positions, int) else None
+
+
+def check_kind(path: str, wanted: Literal["generator", "verifier"]) -> None:
+    """Refuse to let a verifier write solutions, or a generator judge them.
+
+    Raises:
+        ModelError: The checkpoint says that it was trained for the other task alone.
+    """
+    kind = read_metadata(path).get("kind")
+    if kind not in (None, "both", wanted):
+        raise ModelError(f"{path} was trained as a {kind}, and is asked to be a {wanted}; give another model")
 
 
 def check_prompt_set(path: str, *, name: str, prompt_set_hash: str) -> None:

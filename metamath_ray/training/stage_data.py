@@ -127,6 +127,7 @@ class SampleSet:
     """
 
     def __init__(self, path: str, config: SamplesConfig, *, seed: int, with_pairs: bool) -> None:
+        wants_pairs = with_pairs or config.balance == "within_problems"
         self._problems: dict[str, tuple[str, str]] = {}
         self._completions: dict[GradedSample, str] = {}
         for row in _usable_rows(path, "train", config, seed):
@@ -134,7 +135,7 @@ class SampleSet:
             self._completions[graded_sample(row)] = row["completion"]
         self.selection: Selection = select_examples(
             self._completions,
-            max_pairs_per_problem=config.max_pairs_per_problem if with_pairs else 0,
+            max_pairs_per_problem=config.max_pairs_per_problem if wants_pairs else 0,
             balance=config.balance,
             seed=seed,
         )

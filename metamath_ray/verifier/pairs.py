@@ -15,8 +15,9 @@ from typing import Any, Literal, NamedTuple
 from metamath_ray.errors import ConfigError
 from metamath_ray.types import FinishReason, GradeVerdict, content_id
 
-Balance = Literal["as_sampled", "equal"]
-"""Whether all singles are kept, or equally many correct and incorrect ones; pairs are balanced as they are."""
+Balance = Literal["as_sampled", "within_problems", "equal"]
+"""Whether all singles are kept, or ("equal") as many correct as incorrect ones. Pairs are balanced as they are, so
+"within_problems" keeps all singles, and asks for pairs where the loss does not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,7 +65,7 @@ class Killer(threading.Thread):
     "title",
     [
         pytest.param("VLLM::Worker", id="vllm-worker-process"),
-        pytest.param("ray::ServeReplica:llm:CompletionServer", id="serve-replica-actor"),
+        pytest.param("ray::ServeReplica:llm:CompletionServer", id="serve-replica-actor", marks=pytest.mark.slow),
         pytest.param("ray::MapWorker", id="ray-data-worker"),
     ],
 )

@@ -162,6 +162,7 @@ def finetune_and_kill(config: FinetuneConfig) -> list[float]:
     return killer.losses
 
 
+@pytest.mark.slow
 def test_a_resumed_adapter_drops_the_same(cluster: Cluster, tmp_path: Path) -> None:
     """LoRA with ZeRO-2: the steps between the checkpoint and the kill are taken twice, with the same losses."""
     config = finetune_config(tmp_path / "run", adapter={"rank": 4, "dropout": 0.3})
@@ -171,6 +172,7 @@ def test_a_resumed_adapter_drops_the_same(cluster: Cluster, tmp_path: Path) -> N
     assert found[: len(before)] == before
 
 
+@pytest.mark.slow
 def test_a_killed_driver_is_resumed_by_another_number_of_workers(
     trained: Path, cluster: Cluster, tmp_path: Path
 ) -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from metamath_ray.errors import ModelError
-from metamath_ray.inference.models import check_prompt_set, model_hash, read_metadata, resolve_model
+from metamath_ray.inference.models import check_kind, check_prompt_set, model_hash, read_metadata, resolve_model
 
 
 def make_model(folder: Path, weights: bytes = b"w", metadata: str = "{}") -> str:
@@ -38,6 +38,21 @@ def test_a_model_is_not_asked_in_words_it_was_not_taught(tmp_path: Path) -> None
     check_prompt_set(folder, name="embedded", prompt_set_hash="aaa")
     with pytest.raises(ModelError, match=r"trained on prompt set 'embedded' \(aaa\)"):
         check_prompt_set(folder, name="metamath", prompt_set_hash="bbb")
+
+
+def test_a_verifier_is_not_asked_to_write_solutions_nor_a_generator_to_judge(tmp_path: Path) -> None:
+    verifier = make_model(tmp_path / "verifier", metadata='{"kind": "verifier"}')
+    generator = make_model(tmp_path / "generator", metadata='{"kind": "generator"}')
+    with pytest.raises(ModelError, match="was trained as a verifier, and is asked to be a generator"):
+        check_kind(verifier, "generator")
+    with pytest.raises(ModelError, match="was trained as a generator, and is asked to be a verifier"):
+        check_kind(generator, "verifier")
+
+
+def test_a_model_of_both_tasks_or_of_unknown_training_may_do_either(tmp_path: Path) -> None:
+    for folder in (make_model(tmp_path / "both", metadata='{"kind": "both"}'), make_model(tmp_path / "foreign")):
+        check_kind(folder, "generator")
+        check_kind(folder, "verifier")
 
 
 def test_a_damaged_card_is_named(tmp_path: Path) -> None:

@@ -265,6 +265,13 @@ def test_without_pairs_every_sample_is_judged_by_itself(tmp_path: Path) -> None:
     assert len(examples) + len(held_out(MIXED, tmp_path)) == len(MIXED)
 
 
+def test_balanced_within_problems_the_pointwise_loss_alone_sees_as_many_right_as_wrong_of_each(tmp_path: Path) -> None:
+    path, config = written(MIXED, tmp_path, balance="within_problems")
+    examples = list(SampleSet(path, config, seed=0, with_pairs=False).examples(with_singles=True))
+    assert examples == list(sample_set(MIXED, tmp_path).examples(with_singles=True))
+    assert {example.kind for example in examples} == {UnitKind.PAIR, UnitKind.JUDGED}
+
+
 def test_singles_are_left_out_where_they_teach_nothing(tmp_path: Path) -> None:
     examples = list(sample_set(MIXED, tmp_path).examples(with_singles=False))
     assert {example.kind for example in examples} == {UnitKind.PAIR}
