@@ -1,14 +1,20 @@
-"""The vLLM deployment: Ray Serve's own LLM server, plus a call that takes token ids and returns one plain record."""
+"""The vLLM deployment: Ray Serve's own LLM server, plus calls that take token ids and return one plain record."""
 
+import math
+from contextlib import aclosing
 from typing import Any
 
 from ray.serve.llm.deployment import LLMServer
 
+LEAST_LOGPROB = -9999.0
+"""What vLLM's OpenAI protocol writes for a probability of 0, which JSON has no word for."""
+
 
 class CompletionServer(LLMServer):  # type: ignore[misc]
-    """`ray.serve.llm`'s server with one unary method more.
+    """`ray.serve.llm`'s server with unary methods more.
 
-    Its caller needs neither vLLM nor the OpenAI protocol's classes, and nothing is streamed.
+    Their caller needs neither vLLM nor the OpenAI protocol's classes, and nothing is streamed. A call that is cancelled
+    is aborted in vLLM: Serve cancels the replica's task, and vLLM's generator aborts its request when it is cancelled.
     """
 
     async def model_id(self) -> str:
@@ -31,18 +37,14 @@ class CompletionServer(LLMServer):  # type: ignore[misc]
             Either {"text", "finish_reason", "num_prompt_tokens", "num_completion_tokens"}, or {"code", "message"} of
             a refusal.
         """
-        from ray.serve.llm.openai_api_models import CompletionRequest  # noqa: PLC0415  (imports vLLM)
-
-        request = CompletionRequest(
+        response = await self._complete(
             prompt=prompt_token_ids,
             temperature=temperature,
             top_p=top_p,
             max_tokens=max_tokens,
             stop=stop,
             seed=seed,
-            add_special_tokens=False,
         )
-        response = await anext(await self.completions(request))
         if (error := getattr(response, "error", None)) is not None:
             return {"code": error.code, "message": error.message}
         choice = response.choices[0]
@@ -52,3 +54,39 @@ class CompletionServer(LLMServer):  # type: ignore[misc]
             "num_prompt_tokens": response.usage.prompt_tokens,
             "num_completion_tokens": response.usage.completion_tokens,
         }
+
+    async def label_logprobs(self, *, prompt_token_ids: list[int], label_token_ids: list[int]) -> dict[str, Any]:
+        """Weigh two tokens as the continuation of a prompt.
+
+        vLLM takes them from the model's own logits, before temperature or nucleus, whatever their rank; the one token
+        that it must sample is thrown away.
+
+        Returns:
+            Either {"correct", "incorrect", "num_prompt_tokens"}, natural logarithms of the first and of the second
+            label's probability, or {"code", "message"} of a refusal.
+        """
+        response = await self._complete(
+            prompt=prompt_token_ids,
+            temperature=0.0,
+            max_tokens=1,
+            logprobs=len(label_token_ids),
+            logprob_token_ids=label_token_ids,
+            return_tokens_as_token_ids=True,
+        )
+        if (error := getattr(response, "error", None)) is not None:
+            return {"code": error.code, "message": error.message}
+        found = response.choices[0].logprobs.top_logprobs[0]
+        correct, incorrect = (_logprob(found[f"token_id:{token}"]) for token in label_token_ids)
+        return {"correct": correct, "incorrect": incorrect, "num_prompt_tokens": response.usage.prompt_tokens}
+
+    async def _complete(self, **arguments: Any) -> Any:  # noqa: ANN401
+        """Put one request to vLLM; closed at once, the generator leaves nothing to the garbage collector."""
+        from ray.serve.llm.openai_api_models import CompletionRequest  # noqa: PLC0415  (imports vLLM)
+
+        request = CompletionRequest(add_special_tokens=False, **arguments)
+        async with aclosing(await self.completions(request)) as responses:
+            return await anext(responses)
+
+
+def _logprob(value: float) -> float:
+    return -math.inf if value <= LEAST_LOGPROB else value

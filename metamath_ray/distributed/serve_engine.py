@@ -1,4 +1,4 @@
-"""A Ray Serve deployment as a `CompletionEngine`."""
+"""A Ray Serve deployment as a `CompletionEngine`, and as a `LabelScorer`."""
 
 import asyncio
 from typing import Any
@@ -9,7 +9,7 @@ from ray.serve.exceptions import BackPressureError, RayServeException
 
 from metamath_ray.errors import BackPressure, EngineUnavailable, RequestRejected
 from metamath_ray.inference.openai_compatible import SERVER_AT_FAULT, finish_reason
-from metamath_ray.inference.protocol import CompletionRequest
+from metamath_ray.inference.protocol import CompletionRequest, LabelLogprobs, LabelRequest
 from metamath_ray.types import Completion
 
 DEPLOYMENT_NAME = "CompletionServer:generator"
@@ -36,10 +36,16 @@ class ServeEngine:
         """Sample one completion; see `CompletionEngine.complete` for the errors."""
         if request.prompt.token_ids is None:
             raise RequestRejected("the Serve engine takes token ids, and this prompt was rendered as chat messages")
-        answer = await self._call(request, list(request.prompt.token_ids))
-        if "code" in answer:
-            kind = EngineUnavailable if answer["code"] >= SERVER_AT_FAULT else RequestRejected
-            raise kind(f"{answer['code']}: {answer['message'][:300]}")
+        token_ids = list(request.prompt.token_ids)
+        response = self._handle.complete.remote(
+            prompt_token_ids=token_ids,
+            temperature=request.sampling.temperature,
+            top_p=request.sampling.top_p,
+            max_tokens=self._max_tokens(request, len(token_ids)),
+            stop=list(request.sampling.stop),
+            seed=request.seed,
+        )
+        answer = await _answer(response, self._timeout_seconds)
         return Completion(
             text=answer["text"],
             finish_reason=finish_reason(answer["finish_reason"]),
@@ -60,26 +66,69 @@ class ServeEngine:
             )
         return min(request.sampling.max_tokens, room)
 
-    async def _call(self, request: CompletionRequest, token_ids: list[int]) -> dict[str, Any]:
-        response = self._handle.complete.remote(
-            prompt_token_ids=token_ids,
-            temperature=request.sampling.temperature,
-            top_p=request.sampling.top_p,
-            max_tokens=self._max_tokens(request, len(token_ids)),
-            stop=list(request.sampling.stop),
-            seed=request.seed,
+
+class ServeLabelScorer:
+    """Calls `CompletionServer.label_logprobs` over a handle of the verifier's deployment.
+
+    The verifier may be the generator's own deployment, where one model is both.
+    """
+
+    def __init__(
+        self, *, application: str, model: str, timeout_seconds: float, deployment: str = DEPLOYMENT_NAME
+    ) -> None:
+        self._model = model
+        self._timeout_seconds = timeout_seconds
+        self._handle = serve.get_deployment_handle(deployment, application)
+
+    @property
+    def model(self) -> str:
+        """Name of the model that judges."""
+        return self._model
+
+    async def label_logprobs(self, request: LabelRequest) -> LabelLogprobs:
+        """Weigh the two labels; see `CompletionEngine.complete` for the errors."""
+        response = self._handle.label_logprobs.remote(
+            prompt_token_ids=list(request.token_ids), label_token_ids=list(request.label_token_ids)
         )
-        try:
-            async with asyncio.timeout(self._timeout_seconds):
-                answer: dict[str, Any] = await response
-        except BackPressureError as error:
-            raise BackPressure(str(error)) from error
-        except TimeoutError as error:
-            response.cancel()
-            raise EngineUnavailable(f"no answer within {self._timeout_seconds:.0f} s") from error
-        except (RayError, RayServeException) as error:
-            raise EngineUnavailable(_first_line(error)) from error
-        return answer
+        answer = await _answer(response, self._timeout_seconds)
+        return LabelLogprobs(
+            correct=answer["correct"], incorrect=answer["incorrect"], num_prompt_tokens=answer["num_prompt_tokens"]
+        )
+
+
+async def _answer(response: Any, timeout_seconds: float) -> dict[str, Any]:  # noqa: ANN401
+    """Await what a replica answers; who stops waiting cancels the call, and so what vLLM does for it.
+
+    Raises:
+        RequestRejected: The engine refused the request.
+        EngineUnavailable: It is at fault, or did not answer in time.
+        BackPressure: It is full.
+    """
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            answer: dict[str, Any] = await response
+    except BackPressureError as error:
+        raise BackPressure(str(error)) from error
+    except TimeoutError as error:
+        response.cancel()
+        raise EngineUnavailable(f"no answer within {timeout_seconds:.0f} s") from error
+    except asyncio.CancelledError as error:
+        response.cancel()
+        if _is_cancelled():
+            raise
+        raise EngineUnavailable("the replica cancelled the call") from error
+    except (RayError, RayServeException) as error:
+        raise EngineUnavailable(_first_line(error)) from error
+    if "code" in answer:
+        kind = EngineUnavailable if answer["code"] >= SERVER_AT_FAULT else RequestRejected
+        raise kind(f"{answer['code']}: {answer['message'][:300]}")
+    return answer
+
+
+def _is_cancelled() -> bool:
+    """Whether somebody cancelled us; Serve also raises `CancelledError` where a replica gave the call up."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _first_line(error: Exception) -> str:

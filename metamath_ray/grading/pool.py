@@ -27,7 +27,6 @@ class _Pool:
         self._changed = threading.Condition()
         self._idle: list[Worker] = []
         self._workers: set[Worker] = set()
-        self.num_questions = 0
 
     def ask(self, request: dict[str, object]) -> Comparison:
         """Put a question to a worker; one that does not answer in time is killed and replaced.
@@ -38,7 +37,6 @@ class _Pool:
         worker = self._acquire()
         if worker is None:
             return unknown("every algebra worker is busy", transient=True)
-        self.num_questions += 1
         seconds = _seconds_left()
         line = f"{seconds:.3f} {json.dumps(request)}\n".encode()
         try:
@@ -171,7 +169,10 @@ def ask_latex(a: str, b: str) -> Comparison:
 
 
 def _ask(request: dict[str, object]) -> Comparison:
-    return unknown("over the time limit") if is_over() else _pool.ask(request)
+    if is_over():
+        return unknown("over the time limit")
+    _this_thread.num_calls = num_algebra_calls() + 1
+    return _pool.ask(request)
 
 
 def warm_up() -> None:
@@ -191,6 +192,9 @@ def shut_down() -> None:
 atexit.register(shut_down)
 
 
+_this_thread = threading.local()
+
+
 def num_algebra_calls() -> int:
-    """Return how many questions the workers of this process were asked."""
-    return _pool.num_questions
+    """Return how many questions this thread has put to algebra workers."""
+    return getattr(_this_thread, "num_calls", 0)

@@ -17,6 +17,7 @@ CORE = (
     "metamath_ray.inference",
     "metamath_ray.prompts",
     "metamath_ray.reranking",
+    "metamath_ray.solving",
     "metamath_ray.storage",
     "metamath_ray.verifier",
 )

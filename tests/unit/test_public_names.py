@@ -15,14 +15,24 @@ PUBLIC = {
         "row_type", "select_rows", "solved_problem_ids", "write_export",
     },
     "metamath_ray.grading": {
-        "Grade", "GradeVerdict", "Verdict", "check_canaries", "compare", "extract_answer", "grade",
+        "Grade", "GradeVerdict", "Verdict", "check_canaries", "compare", "extract_answer", "grade", "rejection",
     },
-    "metamath_ray.inference": {"CompletionEngine", "CompletionRequest", "RetryingEngine"},
+    "metamath_ray.inference": {
+        "CompletionEngine", "CompletionRequest", "LabelLogprobs", "LabelRequest", "LabelScorer", "RetryingEngine",
+        "RetryingLabelScorer",
+    },
     "metamath_ray.prompts": {
         "Demonstration", "PromptFormat", "PromptSet", "Renderer", "Task", "TaskPrompt", "Tokenizer",
         "VerifierPrompt", "VerifierRenderer", "load_prompt_set", "load_tokenizer", "load_verifier_prompt",
     },
-    "metamath_ray.reranking": {"cluster_answers"},
+    "metamath_ray.reranking": {
+        "AdaptiveSampling", "Choice", "Strategy", "choose", "cluster_answers", "next_round", "probability_of_staying",
+        "samples_to_score", "should_stop",
+    },
+    "metamath_ray.solving": {
+        "Candidate", "ClustersChanged", "Event", "SampleDone", "SampleScored", "ScoredCluster", "Solution",
+        "SolveRequest", "Solved", "Solver", "StopReason", "Usage", "Verifier",
+    },
     "metamath_ray.verifier": {
         "GradedSample", "Pair", "Selection", "VerifierQuality", "graded_sample", "log_odds", "measure",
         "question_disjoint_split", "score", "select_examples", "usable",

@@ -9,9 +9,9 @@ from ray import serve
 from ray.exceptions import ActorDiedError, RayTaskError
 from ray.serve.exceptions import BackPressureError
 
-from metamath_ray.distributed.serve_engine import ServeEngine
+from metamath_ray.distributed.serve_engine import ServeEngine, ServeLabelScorer
 from metamath_ray.errors import BackPressure, EngineError, EngineUnavailable, RequestRejected
-from metamath_ray.inference import CompletionRequest
+from metamath_ray.inference import CompletionRequest, LabelLogprobs, LabelRequest
 from metamath_ray.types import FinishReason, RenderedPrompt, SamplingParameters
 
 ANSWER = {"text": " 7", "finish_reason": "stop", "num_prompt_tokens": 3, "num_completion_tokens": 2}
@@ -43,6 +43,10 @@ class Handle:
     def complete(self) -> "Handle":
         return self
 
+    @property
+    def label_logprobs(self) -> "Handle":
+        return self
+
     def remote(self, **arguments: Any) -> Response:  # noqa: ANN401
         self.asked = arguments
         return self.response
@@ -60,6 +64,11 @@ def answers(answer: dict[str, Any] | Exception) -> Handle:
         return answer
 
     return Handle(reply)
+
+
+async def never() -> dict[str, Any]:
+    await asyncio.sleep(60)
+    return ANSWER
 
 
 async def test_token_ids_and_seed_go_out_and_a_completion_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,11 +115,44 @@ async def test_an_error_says_who_is_at_fault(
 
 
 async def test_a_request_that_hangs_is_cancelled_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def never() -> dict[str, Any]:
-        await asyncio.sleep(60)
-        return ANSWER
-
     handle = Handle(never)
     with pytest.raises(EngineUnavailable, match="no answer within"):
         await engine(monkeypatch, handle, timeout_seconds=0.05).complete(REQUEST)
     assert handle.response.cancelled
+
+
+async def test_a_caller_that_is_cancelled_cancels_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    handle = Handle(never)
+    asking = asyncio.create_task(engine(monkeypatch, handle).complete(REQUEST))
+    await asyncio.sleep(0.01)
+    assert not handle.response.cancelled
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert handle.response.cancelled
+
+
+async def test_a_call_that_the_replica_cancelled_may_be_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def given_up() -> dict[str, Any]:
+        raise asyncio.CancelledError
+
+    with pytest.raises(EngineUnavailable, match="the replica cancelled the call"):
+        await engine(monkeypatch, Handle(given_up)).complete(REQUEST)
+
+
+async def test_prompt_and_labels_go_out_and_their_logprobs_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    handle = answers({"correct": -0.5, "incorrect": -1.5, "num_prompt_tokens": 2})
+    monkeypatch.setattr(
+        serve, "get_deployment_handle", lambda *name: {("CompletionServer:verifier", "app"): handle}[name]
+    )
+    scorer = ServeLabelScorer(application="app", model="m", timeout_seconds=5, deployment="CompletionServer:verifier")
+    found = await scorer.label_logprobs(LabelRequest(token_ids=(1, 2), label_token_ids=(7, 9)))
+    assert handle.asked == {"prompt_token_ids": [1, 2], "label_token_ids": [7, 9]}
+    assert found == LabelLogprobs(correct=-0.5, incorrect=-1.5, num_prompt_tokens=2)
+
+
+async def test_a_label_scorer_translates_errors_as_the_engine_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "get_deployment_handle", lambda *_: answers({"code": 400, "message": "too long"}))
+    scorer = ServeLabelScorer(application="app", model="m", timeout_seconds=5)
+    with pytest.raises(RequestRejected, match="400: too long"):
+        await scorer.label_logprobs(LabelRequest(token_ids=(1,), label_token_ids=(7, 9)))

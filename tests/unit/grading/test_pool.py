@@ -177,3 +177,12 @@ def test_import_is_light() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == ""
+
+
+def test_a_thread_counts_the_questions_that_it_asks_itself() -> None:
+    """Else concurrent clusterings would use up one another's budget."""
+    before = pool.num_algebra_calls()
+    with ThreadPoolExecutor(1) as threads:
+        asked = threads.submit(lambda: (compare(*NEEDS_ALGEBRA), pool.num_algebra_calls())).result()
+    assert asked == (Verdict.EQUAL, 1)
+    assert pool.num_algebra_calls() == before

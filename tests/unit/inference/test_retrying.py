@@ -1,11 +1,12 @@
 import asyncio
+import math
 import time
 
 import pytest
 
 from metamath_ray.errors import AccessDenied, BackPressure, EngineUnavailable, RequestRejected, RunFailed
-from metamath_ray.inference import CompletionRequest, RetryingEngine, retrying
-from metamath_ray.inference.scripted import Reply, ScriptedEngine
+from metamath_ray.inference import CompletionRequest, LabelRequest, RetryingEngine, RetryingLabelScorer, retrying
+from metamath_ray.inference.scripted import Reply, ScriptedEngine, ScriptedLabelScorer
 from metamath_ray.types import RenderedPrompt, SamplingParameters
 
 
@@ -89,3 +90,23 @@ async def test_the_wait_grows_while_an_engine_is_full(monkeypatch: pytest.Monkey
     waits = [retrying._wait_seconds(attempts) for attempts in range(6)]
     assert waits[0] <= 0.5
     assert waits[5] >= 5.0
+
+
+async def test_a_service_that_has_waited_long_enough_refuses_the_request_and_lives_on() -> None:
+    def script(_: CompletionRequest) -> Reply:
+        return "ok" if engine_lives else EngineUnavailable("dead")
+
+    engine = RetryingEngine(ScriptedEngine(script), budget_seconds=0.05, exhausted=EngineUnavailable)
+    engine_lives = False
+    with pytest.raises(EngineUnavailable, match=r"no answer for 0 s \(dead\); look at its log$"):
+        await engine.complete(request())
+    engine_lives = True
+    assert (await engine.complete(request())).text == "ok"
+
+
+async def test_a_label_scorer_is_waited_for_in_the_same_way() -> None:
+    replies: list[float | EngineUnavailable] = [EngineUnavailable("dead"), BackPressure("full"), 0.25]
+    scorer = RetryingLabelScorer(ScriptedLabelScorer(lambda _: replies.pop(0)), budget_seconds=30)
+    found = await scorer.label_logprobs(LabelRequest(token_ids=(1, 2), label_token_ids=(7, 9)))
+    assert found.correct == pytest.approx(math.log(0.25))
+    assert (scorer.model, found.num_prompt_tokens) == ("scripted", 2)

@@ -1,0 +1,23 @@
+"""From a question to an answer: sample, group, score, choose; without Ray."""
+
+from metamath_ray.solving.events import ClustersChanged, Event, SampleDone, SampleScored, Solved
+from metamath_ray.solving.request import SolveRequest
+from metamath_ray.solving.result import Candidate, ScoredCluster, Solution, StopReason, Usage
+from metamath_ray.solving.solver import Solver
+from metamath_ray.solving.verifier import Verifier
+
+__all__ = [
+    "Candidate",
+    "ClustersChanged",
+    "Event",
+    "SampleDone",
+    "SampleScored",
+    "ScoredCluster",
+    "Solution",
+    "SolveRequest",
+    "Solved",
+    "Solver",
+    "StopReason",
+    "Usage",
+    "Verifier",
+]
