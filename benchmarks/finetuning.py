@@ -71,6 +71,7 @@ class Runs:
         config = {
             "model": model,
             "seed": seed,
+            "verifier_prompt": "embedded",
             "stages": stages,
             "trainers": {"num_workers": 2, "micro_batch_size": 8, "zero_stage": 2},
             "held_out": {"problems": held_out, "max_tokens": 192, "batch_size": 250, "before_training": before},
@@ -198,7 +199,8 @@ def compare_verifiers(runs: Runs) -> Config:
     for name, settings in VERIFIER_LOSSES.items():
         learned = stage(VERIFIER_RATE, samples={"path": str(samples), **VERIFIER_SAMPLES}, epochs=2, **settings)
         trainers = {"num_workers": 2, "micro_batch_size": 8, "zero_stage": 3}
-        config = {"model": "embedded:teacher", "stages": {"verifier": learned}, "trainers": trainers}
+        stages = {"verifier": learned}
+        config = {"model": "embedded:teacher", "verifier_prompt": "embedded", "stages": stages, "trainers": trainers}
         run = runs.metamath_ray("finetune", f"verifier_{name}", config)
         found = figures[name] = json.loads((run / "verifier" / "results.json").read_text())["verifier"]
         shown = [found["auc"], found["within_problem_auc"], found["expected_calibration_error"]]

@@ -146,6 +146,31 @@ def _finetune(arguments: Sequence[str]) -> None:
             console.print(f"{stage.name}: {stage.model}")
 
 
+def _serve(arguments: Sequence[str]) -> None:
+    from metamath_ray.arguments import parse_arguments
+    from metamath_ray.config import ServeCommand
+
+    command = parse_arguments(ServeCommand, arguments, program=f"{PROGRAM} serve")
+    from metamath_ray.distributed.serving import serving
+    from metamath_ray.exits import until_stopped
+    from metamath_ray.terminal import TerminalObserver, quiet
+    from metamath_ray.terminal_solve import ready_lines
+    from services.solve.deployments import solve_application
+    from services.solve.proxy import CALLBACK, CALLBACK_VARIABLE
+
+    environment = {CALLBACK_VARIABLE: CALLBACK}
+    with (
+        quiet(None) as console,
+        TerminalObserver(console) as observer,
+        serving(command, solve_application, environment=environment, observer=observer) as url,
+    ):
+        for line in ready_lines(url):
+            console.print(line)
+        observer.stage("serving; Ctrl+C stops")
+        until_stopped()
+        observer.stage("stopping")
+
+
 def _grade(arguments: Sequence[str]) -> None:
     from metamath_ray.arguments import parse_arguments
     from metamath_ray.config import GradeCommand
@@ -171,6 +196,7 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str]] = {
     "status": (_status, "say how far a run is"),
     "export": (_export, "write a run's data set: JSON lines, parquet, data card"),
     "finetune": (_finetune, "fine-tune a generator, a verifier, or both in sequence; resumes"),
+    "serve": (_serve, "answer questions over HTTP: sample, cluster, score, re-rank"),
     "grade": (_grade, "grade a file of answers against references"),
 }
 

@@ -4,7 +4,9 @@ Exit codes: 0 done; 1 the run failed, what is done is stored; 2 something the us
 """
 
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,6 +34,17 @@ def fail(message: str, *, code: int) -> int:
     """Say on the error stream why; return the exit code."""
     print(f"{PROGRAM}: {message}", file=sys.stderr)
     return code
+
+
+def until_stopped() -> None:
+    """Wait for Ctrl+C or SIGTERM, which are how a service ends."""
+    stopped = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stopped.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        stopped.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def require_lasting(run_directory: str) -> None:

@@ -29,7 +29,8 @@ CPU_PER_REPLICA = 2
 """Logical CPUs of a CPU replica: the server and the engine's worker."""
 LOG_TAIL_LINES = 15
 
-_QUIET: dict[str, Any] = {"log_level": "ERROR", "enable_access_log": False}
+QUIET: dict[str, Any] = {"log_level": "ERROR", "enable_access_log": False}
+"""Serve's logging configuration."""
 
 
 def resolve_dtype(config: ServeEngineConfig) -> str:
@@ -70,7 +71,7 @@ def llm_config_arguments(config: ServeEngineConfig, *, model_path: str) -> dict[
             "max_ongoing_requests": 4 * config.max_num_seqs,
             "health_check_period_s": HEALTH_CHECK_SECONDS,
             "health_check_timeout_s": HEALTH_CHECK_TIMEOUT_SECONDS,
-            "logging_config": _QUIET,
+            "logging_config": QUIET,
         },
         "runtime_env": {"env_vars": {"VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "WARNING"}},
         "log_engine_metrics": False,
@@ -132,13 +133,13 @@ def deploy_generator(config: ServeEngineConfig, *, model_path: str, application:
         )
     except ValueError as error:
         raise ConfigError(f"engine: {_one_line(error)}") from error
-    serve.start(proxy_location=ProxyLocation.Disabled, logging_config=_QUIET)
+    serve.start(proxy_location=ProxyLocation.Disabled, logging_config=QUIET)
     serve.run_many(
-        [serve.RunTarget(target=target, name=application, route_prefix=None, logging_config=_QUIET)],
+        [serve.RunTarget(target=target, name=application, route_prefix=None, logging_config=QUIET)],
         wait_for_ingress_deployment_creation=False,
         wait_for_applications_running=False,
     )
-    _wait_until_running(application, deadline_seconds=config.start_deadline_seconds)
+    wait_until_running(application, deadline_seconds=config.start_deadline_seconds)
 
 
 def openai_application(config: ServeEngineConfig, *, model_path: str) -> serve.Application:
@@ -170,7 +171,12 @@ def _require_running(application: str, *, model: str) -> None:
         raise ModelError(f"engine.attach: {application!r} serves {served!r}, and this run asks for {model!r}")
 
 
-def _wait_until_running(application: str, *, deadline_seconds: float) -> None:
+def wait_until_running(application: str, *, deadline_seconds: float) -> None:
+    """Wait until all deployments of an application are up.
+
+    Raises:
+        ModelError: One failed to start, or they were not up before the deadline; with the end of its log.
+    """
     deadline = time.monotonic() + deadline_seconds
     while (status := serve.status().applications[application].status) != ApplicationStatus.RUNNING:
         if status in (ApplicationStatus.DEPLOY_FAILED, ApplicationStatus.UNHEALTHY):

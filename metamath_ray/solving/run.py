@@ -139,6 +139,9 @@ class QuestionRun:
             with self._clock.stage("clustering"):
                 self._clusters = await asyncio.to_thread(cluster_answers, answers)
             self._num_clustered = len(done)
+        self._tell_clusters()
+
+    def _tell_clusters(self) -> None:
         self._emit(ClustersChanged(clusters=self._scored_clusters(self._choice())))
 
     def _want_score(self, tasks: asyncio.TaskGroup, verifier: Verifier, index: int) -> None:
@@ -157,6 +160,7 @@ class QuestionRun:
             num_requests=1, num_prompt_tokens=judgement.num_prompt_tokens, num_completion_tokens=1
         )
         self._tell_score(text)
+        self._tell_clusters()
 
     def _tell_score(self, text: str) -> None:
         """Tell the score of a text for each candidate that consists of it, once."""

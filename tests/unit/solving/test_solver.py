@@ -329,3 +329,15 @@ async def test_a_bug_in_an_engine_is_not_taken_for_the_deadline() -> None:
 
     with pytest.raises(TimeoutError, match="of its own"):
         await solver(ScriptedEngine(script)).solve(ask())
+
+
+async def test_the_last_clusters_told_are_those_of_the_answer() -> None:
+    """A score that comes after the last sample changes the weights."""
+    request = ask(num_samples=4, strategy=Strategy.WEIGHTED_VOTE)
+    judge = scorer({"7": 0.9, "8": 0.2}, delay_seconds=0.05)
+    engine = generator(request, says("8", "7", "8", "8"))
+    told = [event async for event in solver(engine, judge).events(request)]
+    [*_, last] = [event for event in told if isinstance(event, ClustersChanged)]
+    assert isinstance(told[-1], Solved)
+    assert last.clusters == told[-1].solution.clusters
+    assert [cluster.score for cluster in last.clusters] == pytest.approx([0.6, 0.9])
