@@ -186,7 +186,7 @@ VERIFIER_LOSSES = {
     "pairwise": {"pairwise_weight": 1.0, "pointwise_weight": 0.5},
     "pointwise": {"pairwise_weight": 0.0, "pointwise_weight": 1.0},
 }
-"""The margin loss alone is no start: it is least where all scores are 1, and there its gradient is 0."""
+"""The margin loss alone, at this rate, ended with every score at 1, where its gradient is 0."""
 
 
 def compare_verifiers(runs: Runs) -> Config:

@@ -1,11 +1,12 @@
 """`metamath-ray`: each command parses its configuration, makes one call and shows the result."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from metamath_ray.errors import RunDirectoryError
 from metamath_ray.exits import PROGRAM, fail, run_guarded
@@ -155,20 +156,44 @@ def _serve(arguments: Sequence[str]) -> None:
     from metamath_ray.exits import until_stopped
     from metamath_ray.terminal import TerminalObserver, quiet
     from metamath_ray.terminal_solve import ready_lines
-    from services.solve.deployments import solve_application
+    from services.solve.deployments import check, solve_application
     from services.solve.proxy import CALLBACK, CALLBACK_VARIABLE
 
     environment = {CALLBACK_VARIABLE: CALLBACK}
     with (
         quiet(None) as console,
         TerminalObserver(console) as observer,
-        serving(command, solve_application, environment=environment, observer=observer) as url,
+        serving(command, check=check, build=solve_application, environment=environment, observer=observer) as url,
     ):
         for line in ready_lines(url):
             console.print(line)
         observer.stage("serving; Ctrl+C stops")
         until_stopped()
         observer.stage("stopping")
+
+
+def _solve(arguments: Sequence[str]) -> None:
+    from metamath_ray.arguments import parse_arguments
+    from metamath_ray.config import SolveCommand
+
+    command = parse_arguments(SolveCommand, arguments, program=f"{PROGRAM} solve")
+    from rich.console import Console
+    from rich.live import Live
+
+    from metamath_ray.solve_client import solve_events
+    from metamath_ray.terminal_solve import answer_parts, clusters_table, curl_line
+
+    console, api_key = Console(highlight=False), os.environ.get(command.api_key_env)
+    answer: dict[str, Any] = {}
+    with Live(console=console, transient=True) as live:
+        for name, data in solve_events(command.url, command.body(), api_key=api_key):
+            answer = data
+            if name == "clusters":
+                live.update(clusters_table(data))
+    for part in answer_parts(answer):
+        console.print(part)
+    curl = curl_line(command.url, command.body(), api_key_env=command.api_key_env if api_key else None)
+    console.print(curl, soft_wrap=True, markup=False)
 
 
 def _grade(arguments: Sequence[str]) -> None:
@@ -197,6 +222,7 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str]] = {
     "export": (_export, "write a run's data set: JSON lines, parquet, data card"),
     "finetune": (_finetune, "fine-tune a generator, a verifier, or both in sequence; resumes"),
     "serve": (_serve, "answer questions over HTTP: sample, cluster, score, re-rank"),
+    "solve": (_solve, "ask a running service one question, and see how its samples voted"),
     "grade": (_grade, "grade a file of answers against references"),
 }
 

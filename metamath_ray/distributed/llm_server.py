@@ -21,6 +21,10 @@ class CompletionServer(LLMServer):  # type: ignore[misc]
         """Return the name of the model behind this deployment."""
         return str(self._llm_config.model_id)
 
+    async def num_unfinished(self) -> int:
+        """Return how many requests vLLM has in work here; 0 once all that were cancelled are aborted."""
+        return int(self.engine._engine_client.output_processor.get_num_unfinished_requests())
+
     async def complete(
         self,
         *,

@@ -27,15 +27,17 @@ GPU_ADVICE = "leave accelerator_type out to serve on CPU, or give ray.address"
 @contextmanager
 def serving(
     config: SolveConfig,
-    build: Callable[[SolveConfig], serve.Application],
     *,
+    check: Callable[[SolveConfig], object],
+    build: Callable[[SolveConfig], serve.Application],
     environment: Mapping[str, str],
     observer: Observer,
 ) -> Iterator[str]:
     """Deploy the solve service and yield its address once it has answered a question; it ends with the block.
 
     Args:
-        build: Binds the deployments; models and prompts are looked at before anything starts.
+        check: Looks at models and prompts, before anything starts.
+        build: Binds the deployments; wants Ray.
         environment: Variables that Ray has to be started with.
 
     Raises:
@@ -44,7 +46,7 @@ def serving(
     """
     _require_free_port(config.http.host, config.http.port)
     observer.stage("checking models and prompts")
-    application = build(config)
+    check(config)
     os.environ.update(environment)
     observer.stage("starting Ray")
     num_gpus = sum(engine.num_gpus for engine in _engines(config))
@@ -52,7 +54,7 @@ def serving(
     with connected(config.ray, num_cpus=num_cpus, num_gpus=num_gpus, gpu_advice=GPU_ADVICE, logs=None):
         observer.stage(f"loading {' and '.join(engine.model for engine in _engines(config))} into vLLM")
         try:
-            yield _deployed(config, application)
+            yield _deployed(config, build(config))
         finally:
             with suppress(RayError, RayServeException):
                 serve.delete(APPLICATION)

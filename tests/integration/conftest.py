@@ -2,26 +2,31 @@
 
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 import ray
 from ray import serve
 
-from metamath_ray.config import BootstrapConfig, RayConfig
+from metamath_ray.config import BootstrapConfig, RayConfig, SolveConfig
 from metamath_ray.distributed.bootstrap import bootstrap
 from metamath_ray.distributed.cluster import connected
 from metamath_ray.storage import RunDirectory
 from services.llm import build_app
+from services.solve.deployments import solve_application
+from services.solve.proxy import CALLBACK, CALLBACK_VARIABLE
 
-NUM_CPUS = 8
+NUM_CPUS = 12
 NUM_PROBLEMS = 10
 APPLICATION = "llm"
+READY_SECONDS = 120
 
 
 @dataclass(frozen=True)
@@ -40,11 +45,34 @@ class Cluster:
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     port = _free_port()
+    os.environ[CALLBACK_VARIABLE] = CALLBACK
     with connected(RayConfig(), num_cpus=NUM_CPUS, logs=tmp_path_factory.mktemp("cluster")):
         serve.start(http_options={"host": "127.0.0.1", "port": port})
         serve.run(build_app({"model": "embedded:teacher", "max_num_seqs": 64}), name=APPLICATION, route_prefix="/")
         yield Cluster(address=ray.get_runtime_context().gcs_address, base_url=f"http://127.0.0.1:{port}/v1")
         serve.shutdown()
+
+
+SOLVE_CONFIG: dict[str, Any] = {
+    "generator": {"model": "embedded:teacher", "max_num_seqs": 64},
+    "verifier": {"model": "embedded:verifier", "max_num_seqs": 64},
+    "sampling": {"temperature": 0.8, "max_tokens": 256},
+    "limits": {"max_running": 4, "max_queued": 8, "max_time_limit_seconds": 60},
+}
+
+
+@pytest.fixture(scope="session")
+def solve_url(cluster: Cluster) -> Iterator[str]:
+    """The solve service with both embedded models: its address, once it has answered a question."""
+    app = solve_application(SolveConfig.model_validate(SOLVE_CONFIG))
+    serve.run(app, name="solve", route_prefix="/solve")
+    url = cluster.base_url.replace("/v1", "/solve")
+    deadline = time.monotonic() + READY_SECONDS
+    while not httpx.get(f"{url}/readyz", timeout=30).is_success:
+        assert time.monotonic() < deadline, "the service did not get ready"
+        time.sleep(0.5)
+    yield url
+    serve.delete("solve")
 
 
 def _free_port() -> int:
