@@ -4,8 +4,8 @@
 
 * solutions: the base, fine-tuned on reference solutions of the seed problems, on the same for as many steps as the
   bootstrapped rows take, and on rows bootstrapped from those problems.
-* verifier: the teacher as a verifier of its own samples, by each of the two losses.
-* sequential: generator → verifier → generator, against as many steps of the generator alone, and both at once.
+* verifier: the teacher as a verifier of the bootstrapped generator's samples, by each of the two losses.
+* sequential: generator → verifier → generator, against as many steps of the generator alone, and both at once; one seed.
 
 Each run has a folder; what is done there is not done again, so that the script may be interrupted. Prints tables and,
 as its last line, one JSON object.
@@ -48,7 +48,7 @@ class Runs:
     def __init__(self, folder: Path, *, quick: bool) -> None:
         self.folder = folder
         self.num_seed_problems, self.num_held_out = (60, 60) if quick else (1000, 1000)
-        self.num_sampled_problems = 60 if quick else 1500
+        self.num_sampled_problems = 60 if quick else 1200
         self.seeds = (0,) if quick else (0, 1, 2)
 
     def metamath_ray(self, command: str, name: str, config: Config) -> Path:
@@ -108,16 +108,17 @@ class Runs:
         subprocess.run(command, stdout=sys.stderr, check=True)
         return run
 
-    def samples(self, name: str, *, model: str, num_problems: int, seed: int) -> Path:
-        """Return a run with eight samples a problem."""
+    def samples(self) -> Path:
+        """Return a run with eight samples a problem, by the generator that learned the bootstrapped rows."""
+        model = str(self.folder / "bootstrapped_0" / "generator" / "model")
         config = {
-            "source": word_problems(num_problems, seed=seed),
+            "source": word_problems(self.num_sampled_problems, seed=22),
             "augmentation": {"answer_augmentation": 8, "rephrasing": 0, "self_verification": 0, "fobar": 0},
-            "sampling": {"solve": {"temperature": 1.0, "max_tokens": 256}},
+            "sampling": {"solve": {"temperature": 0.8, "max_tokens": 256}},
             "engine": {"kind": "serve", "model": model, "max_num_seqs": 128},
             "execution": {"rows_in_flight": 256, "batch_size": 32},
         }
-        return self.metamath_ray("bootstrap", name, config)
+        return self.metamath_ray("bootstrap", "samples", config)
 
 
 def word_problems(num_problems: int, *, seed: int) -> Config:
@@ -190,8 +191,8 @@ VERIFIER_LOSSES = {
 
 
 def compare_verifiers(runs: Runs) -> Config:
-    """Train the teacher as a verifier by each loss; measure on samples of problems that are kept apart."""
-    samples = runs.samples("teacher_samples", model="embedded:teacher", num_problems=runs.num_sampled_problems, seed=22)
+    """Train the teacher to judge the generator by each loss; measure on samples of problems that are kept apart."""
+    samples = runs.samples()
     table = Table(title="Verifiers, on held-out problems", title_justify="left", box=None)
     for column in ("loss", "AUC", "AUC within problems", "calibration error", "samples", "pairs"):
         table.add_column(column)
@@ -212,25 +213,19 @@ def compare_verifiers(runs: Runs) -> Config:
 
 def compare_sequences(runs: Runs) -> Config:
     """Take the bootstrapped generator on: through a verifier and back, alone for as many steps, or both at once."""
-    rows = {"rows": str(runs.folder / "bootstrapped")}
-    arms = defaultdict[str, list[Hits]](list)
-    for seed in runs.seeds:
-        parent = runs.folder / f"bootstrapped_{seed}"
-        arms["generator"].append(hits(parent, "generator"))
-        model = str(parent / "generator" / "model")
-        drawn = runs.samples(
-            f"samples_{seed}", model=model, num_problems=runs.num_sampled_problems // 3, seed=30 + seed
-        )
-        judged: Config = {"samples": {"path": str(drawn)}, "pairwise_weight": 1.0, "pointwise_weight": 0.5}
-        again = stage(LAST_RATE, solutions=rows, max_steps=LAST_STEPS)
-        stages = {"verifier": stage(**judged, epochs=1), "generator": again}
-        ours = runs.finetune(f"sequential_{seed}", stages, model=model, seed=seed)
-        steps = num_steps(ours, "verifier") + LAST_STEPS
-        controls = {"equal steps": {}, "joint": judged}
-        for name, more in controls.items():
-            one = stage(LAST_RATE, solutions=rows, **more, max_steps=steps)
-            arms[name].append(runs.generator(name.replace(" ", "_"), one, model=model, seed=seed))
-        arms["sequential"].append(hits(ours, "generator"))
+    rows, parent, seed = {"rows": str(runs.folder / "bootstrapped")}, runs.folder / "bootstrapped_0", runs.seeds[0]
+    model = str(parent / "generator" / "model")
+    judged: Config = {"samples": {"path": str(runs.samples()), **VERIFIER_SAMPLES}, **VERIFIER_LOSSES["pairwise"]}
+    again = stage(LAST_RATE, solutions=rows, max_steps=LAST_STEPS)
+    stages = {"verifier": stage(**judged, epochs=1), "generator": again}
+    ours = runs.finetune(f"sequential_{seed}", stages, model=model, seed=seed)
+    steps = num_steps(ours, "verifier") + LAST_STEPS
+    arms = {"generator": [hits(parent, "generator")]}
+    controls: dict[str, Config] = {"equal_steps": {}, "joint": judged}
+    for name, more in controls.items():
+        one = stage(LAST_RATE, solutions=rows, **more, max_steps=steps)
+        arms[name] = [runs.generator(name, one, model=model, seed=seed)]
+    arms["sequential"] = [hits(ours, "generator")]
     return show("Generator → verifier → generator, greedy accuracy, %", arms)
 
 
