@@ -5,7 +5,7 @@
 * solutions: the base, fine-tuned on reference solutions of the seed problems, on the same for as many steps as the
   bootstrapped rows take, and on rows bootstrapped from those problems.
 * verifier: the teacher as a verifier of the bootstrapped generator's samples, by each of the two losses.
-* sequential: generator → verifier → generator, against as many steps of the generator alone, and both at once; one seed.
+* sequential: generator → verifier → generator, against as many steps of it alone, and of both at once; one seed.
 
 Each run has a folder; what is done there is not done again, so that the script may be interrupted. Prints tables and,
 as its last line, one JSON object.
@@ -221,7 +221,7 @@ def compare_sequences(runs: Runs) -> Config:
     ours = runs.finetune(f"sequential_{seed}", stages, model=model, seed=seed)
     steps = num_steps(ours, "verifier") + LAST_STEPS
     arms = {"generator": [hits(parent, "generator")]}
-    controls: dict[str, Config] = {"equal_steps": {}, "joint": judged}
+    controls: dict[str, Config] = {"joint": judged, "equal_steps": {}}
     for name, more in controls.items():
         one = stage(LAST_RATE, solutions=rows, **more, max_steps=steps)
         arms[name] = [runs.generator(name, one, model=model, seed=seed)]
