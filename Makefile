@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 DEMO := runs/demo
+QUESTION := 'Nina saves $$11 a week for 2 weeks. Grace has half as much money as Nina. How much money does Grace have?'
 
 # uv does not read pip's configuration: hand it pip's find-links where there is one.
 FIND_LINKS := $(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null)
@@ -16,6 +17,7 @@ demo: $(INSTALLED)
 	$(BIN)/metamath-ray export --run-directory $(DEMO)
 	rm -rf $(DEMO)/finetune
 	$(BIN)/metamath-ray finetune --config jobs/configs/finetune_word_problems_base.yaml --run-directory $(DEMO)/finetune
+	$(BIN)/metamath-ray serve --question $(QUESTION)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -m "not slow"

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -12,6 +13,8 @@ from metamath_ray.errors import RunDirectoryError
 from metamath_ray.exits import PROGRAM, fail, run_guarded
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from metamath_ray.config import ExportConfig
     from metamath_ray.storage import RunDirectory
 
@@ -159,17 +162,17 @@ def _serve(arguments: Sequence[str]) -> None:
     from services.solve.deployments import check, solve_application
     from services.solve.proxy import CALLBACK, CALLBACK_VARIABLE
 
-    environment = {CALLBACK_VARIABLE: CALLBACK}
-    with (
-        quiet(None) as console,
-        TerminalObserver(console) as observer,
-        serving(command, check=check, build=solve_application, environment=environment, observer=observer) as url,
-    ):
+    with quiet(None) as console, ExitStack() as up:
+        with TerminalObserver(console) as observer:
+            environment = {CALLBACK_VARIABLE: CALLBACK}
+            service = serving(command, check=check, build=solve_application, environment=environment, observer=observer)
+            url = up.enter_context(service)
+        if command.question:
+            _show_answer(console, url, {"question": command.question}, api_key_env=None)
+            return
         for line in ready_lines(url):
-            console.print(line)
-        observer.stage("serving; Ctrl+C stops")
+            console.print(line, soft_wrap=True)
         until_stopped()
-        observer.stage("stopping")
 
 
 def _solve(arguments: Sequence[str]) -> None:
@@ -178,22 +181,28 @@ def _solve(arguments: Sequence[str]) -> None:
 
     command = parse_arguments(SolveCommand, arguments, program=f"{PROGRAM} solve")
     from rich.console import Console
+
+    api_key_env = command.api_key_env if command.api_key_env in os.environ else None
+    _show_answer(Console(highlight=False), command.url, command.body(), api_key_env=api_key_env)
+
+
+def _show_answer(console: "Console", url: str, body: dict[str, Any], *, api_key_env: str | None) -> None:
+    """Ask a service; draw the votes while they come in, and then what came of them."""
     from rich.live import Live
 
     from metamath_ray.solve_client import solve_events
     from metamath_ray.terminal_solve import answer_parts, clusters_table, curl_line
 
-    console, api_key = Console(highlight=False), os.environ.get(command.api_key_env)
     answer: dict[str, Any] = {}
-    with Live(console=console, transient=True) as live:
-        for name, data in solve_events(command.url, command.body(), api_key=api_key):
+    api_key = os.environ[api_key_env] if api_key_env else None
+    with Live(console=console, transient=True, auto_refresh=False) as live:
+        for name, data in solve_events(url, body, api_key=api_key):
             answer = data
-            if name == "clusters":
-                live.update(clusters_table(data))
+            if name == "clusters" and console.is_terminal:
+                live.update(clusters_table(data), refresh=True)
     for part in answer_parts(answer):
         console.print(part)
-    curl = curl_line(command.url, command.body(), api_key_env=command.api_key_env if api_key else None)
-    console.print(curl, soft_wrap=True, markup=False)
+    console.print(curl_line(url, body, api_key_env=api_key_env), soft_wrap=True, markup=False)
 
 
 def _grade(arguments: Sequence[str]) -> None:

@@ -20,7 +20,7 @@ _FULL, _PARTS = "█", " ▏▎▍▌▋▊▉"
 def ready_lines(url: str) -> list[str]:
     """Say that the service is up, and how to use it."""
     return [
-        f"ready: {url} (page), {url}/docs (API)",
+        f"ready: {url} (page), {url}/docs (API); Ctrl+C stops",
         f'  metamath-ray solve --url {url} "Ann has 12 apples and buys 7 more. How many has she?"',
     ]
 

@@ -195,6 +195,9 @@ def _model(generator: object) -> object:
 class ServeCommand(SolveConfig):
     """Serve the solver over HTTP until interrupted."""
 
+    question: str | None = Field(default=None, min_length=1)
+    """Answer this question, show how its samples voted, and stop."""
+
 
 class SolveCommand(FrozenConfig):
     """Ask a running service one question, and show how its samples voted."""
