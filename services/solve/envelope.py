@@ -8,7 +8,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.solve.access import KeyRing
-from services.solve.errors import ErrorType, Refusal, error_response
+from services.solve.errors import ErrorType, Refusal, error_response, own_path
 from services.solve.monitor import Monitor
 
 REQUEST_ID_HEADER = "x-request-id"
@@ -85,7 +85,7 @@ class Gate:
             await self._app(scope, receive, send)
             return
         try:
-            if scope["path"].startswith(GUARDED_PREFIXES):
+            if own_path(scope).startswith(GUARDED_PREFIXES):
                 scope["state"]["caller"] = self._keys.caller(Headers(scope=scope).get("authorization"))
             body = await self._read(scope, receive)
         except Refusal as error:

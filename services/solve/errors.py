@@ -120,6 +120,12 @@ def error_body(refused: Refusal, *, request_id: str) -> dict[str, Any]:
     return {"error": {"type": refused.kind.value, "message": refused.detail, "request_id": request_id}}
 
 
+def own_path(scope: Scope) -> str:
+    """Return a request's path without the prefix that the service is mounted under (`route_prefix`)."""
+    path, prefix = str(scope["path"]), str(scope.get("root_path", "")).rstrip("/")
+    return path.removeprefix(prefix) if path.startswith(f"{prefix}/") else path
+
+
 def request_id(scope: Scope) -> str:
     """Return the id that the envelope gave the request."""
     return str(scope["state"]["request_id"])
@@ -130,7 +136,7 @@ def error_response(error: Exception, scope: Scope) -> Response:
     identity = request_id(scope)
     refused = refusal(error, request_id=identity)
     body, status = error_body(refused, request_id=identity), refused.status_code
-    if scope["path"].startswith(OPENAI_PREFIX):
+    if own_path(scope).startswith(OPENAI_PREFIX):
         body["error"] |= {"param": None, "code": None}
         status = 400 if status == HTTPStatus.UNPROCESSABLE_ENTITY else status
     return JsonResponse(body, status, refused.headers)

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import logging
 
+import httpx
 import pytest
 
 from metamath_ray.config import AccessConfig
@@ -133,3 +134,15 @@ async def test_tokens_of_both_models_count() -> None:
         third = await caller.post("/v1/solve", json=body)
     assert [response.status_code for response in (first, second, third)] == [200, 429, 200]
     assert int(second.headers["retry-after"]) >= 1
+
+
+async def test_a_service_mounted_under_a_prefix_asks_for_the_key_and_serves_who_has_one() -> None:
+    app = api(answering("7"), access={"keys": {"ann": KEY_HASH}})
+    transport = httpx.ASGITransport(app=app, root_path="/solve")
+    async with httpx.AsyncClient(transport=transport, base_url="http://service") as caller:
+        body = {"question": QUESTION, "num_samples": 1}
+        assert (await caller.post("/solve/v1/solve", json=body)).status_code == 401
+        key = {"authorization": f"Bearer {KEY}"}
+        assert (await caller.post("/solve/v1/solve", json=body, headers=key)).json()["answer"] == "7"
+        refused = await caller.post("/solve/v1/chat/completions", json={"model": "m"}, headers=key)
+        assert (refused.status_code, refused.json()["error"]["param"]) == (400, None)
