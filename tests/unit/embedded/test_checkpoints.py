@@ -1,5 +1,5 @@
 import json
-from typing import Literal, cast
+from typing import cast, get_args
 
 import pytest
 import torch
@@ -7,15 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from metamath_ray.embedded import checkpoint_path
-from metamath_ray.prompts import load_prompt_set
+from metamath_ray.embedded import EmbeddedName, checkpoint_path
+from metamath_ray.prompts import load_prompt_set, load_verifier_prompt
 
-NAMES: tuple[Literal["teacher", "base"], ...] = ("teacher", "base")
+NAMES = get_args(EmbeddedName)
+GENERATORS: tuple[EmbeddedName, ...] = ("teacher", "base")
 TOKENIZER = cast(PreTrainedTokenizerFast, AutoTokenizer.from_pretrained(checkpoint_path("teacher")))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_checkpoint_is_small_and_loads_as_a_plain_llama(name: Literal["teacher", "base"]) -> None:
+def test_checkpoint_is_small_and_loads_as_a_plain_llama(name: EmbeddedName) -> None:
     folder = checkpoint_path(name)
     assert sum(file.stat().st_size for file in folder.iterdir()) <= 8_000_000
     model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
@@ -24,8 +25,8 @@ def test_checkpoint_is_small_and_loads_as_a_plain_llama(name: Literal["teacher",
     assert model.generation_config.eos_token_id == TOKENIZER.eos_token_id
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_manifest_and_card(name: Literal["teacher", "base"]) -> None:
+@pytest.mark.parametrize("name", GENERATORS)
+def test_manifest_and_card(name: EmbeddedName) -> None:
     folder = checkpoint_path(name)
     manifest = json.loads((folder / "metamath_ray.json").read_text(encoding="utf-8"))
     assert manifest["kind"] == "generator"
@@ -33,6 +34,17 @@ def test_manifest_and_card(name: Literal["teacher", "base"]) -> None:
     assert manifest["prompt_set_hash"] in (None, load_prompt_set("embedded").hash)
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert "jobs/pretrain_embedded.py" in card
+    assert (folder / "tokenizer.json").read_bytes() == (checkpoint_path("teacher") / "tokenizer.json").read_bytes()
+
+
+def test_the_verifier_says_how_it_was_made_and_what_it_scores() -> None:
+    folder = checkpoint_path("verifier")
+    manifest = json.loads((folder / "metamath_ray.json").read_text(encoding="utf-8"))
+    assert (manifest["kind"], manifest["parent"]) == ("verifier", "embedded:teacher")
+    assert manifest["verifier_prompt_hash"] == load_verifier_prompt("embedded").hash
+    assert len({golden["score"] for golden in manifest["golden_scores"]}) > 1
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "jobs/configs/finetune_word_problems_verifier.yaml" in card
     assert (folder / "tokenizer.json").read_bytes() == (checkpoint_path("teacher") / "tokenizer.json").read_bytes()
 
 
