@@ -29,8 +29,8 @@ class AugmentationConfig(FrozenConfig):
 class SamplingConfig(FrozenConfig):
     """How completions are sampled."""
 
-    temperature: float = Field(default=0.7, ge=0, le=5)
-    """0 is greedy; 0.7 is MetaMath's."""
+    temperature: float = Field(default=0.7, ge=0, le=2)
+    """0 is greedy, 0.7 is MetaMath's; vLLM takes no more than 2."""
     top_p: float = Field(default=1.0, gt=0, le=1)
     """Nucleus."""
     max_tokens: int = Field(default=1024, ge=1)

@@ -63,7 +63,7 @@ class SolveKnobs(StrategyKnobs):
 
     num_samples: Count | None = None
     """Solutions to sample; the service's own number by default."""
-    temperature: float | None = Field(default=None, ge=0, le=5)
+    temperature: float | None = Field(default=None, ge=0, le=2)
     """0 is greedy; the service's own by default."""
     top_p: float | None = Field(default=None, gt=0, le=1)
     """Nucleus; the service's own by default."""
