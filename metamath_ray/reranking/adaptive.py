@@ -9,7 +9,7 @@ probability is a finite sum. `benchmarks/adaptive.py` compares the rules.
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import floor
+from math import exp, floor, fsum, log
 
 from metamath_ray.errors import ConfigError
 from metamath_ray.reranking.strategies import Choice, Strategy
@@ -123,35 +123,30 @@ def _probability_of_overtaking(leader: _Side, rival: _Side, num_drawn: int, rema
     ahead, behind = leader.votes + PRIOR_VOTES, rival.votes + PRIOR_VOTES
     others = num_drawn - leader.votes - rival.votes + PRIOR_VOTES
     total, steps = 0.0, leader.step + rival.step
-    first_none = 1.0  # probability that none of m draws on the two falls on the leader
     for m, share in enumerate(_beta_binomial(remaining, ahead + behind, others)):
-        if m:
-            first_none *= (behind + m - 1) / (ahead + behind + m - 1)
         lead = leader.weight - rival.weight - m * rival.step
         most = m if steps == 0 else min(m, floor(-lead / steps))
-        total += share * _at_most(most, m, ahead, behind, first_none)
+        total += share * _at_most(most, m, ahead, behind)
     return total
 
 
-def _at_most(most: int, draws: int, ahead: float, behind: float, none: float) -> float:
-    """Return the beta-binomial probability of at most so many successes; `none` is that of no success."""
+def _at_most(most: int, draws: int, ahead: float, behind: float) -> float:
+    """Return the beta-binomial probability of at most so many successes."""
     if most >= draws:
         return 1.0
-    total, term = 0.0, none
-    for successes in range(most + 1):
-        total += term
-        term *= (draws - successes) * (ahead + successes) / ((successes + 1) * (behind + draws - successes - 1))
-    return total
+    return sum(_beta_binomial(draws, ahead, behind)[: most + 1]) if most >= 0 else 0.0
 
 
 def _beta_binomial(draws: int, successes: float, failures: float) -> list[float]:
-    """Return the beta-binomial probabilities of 0, 1, … successes, given pseudo-counts of both."""
-    term = 1.0
+    """Return the beta-binomial probabilities of 0, 1, … successes, given pseudo-counts of both.
+
+    The first one may be too small for a float, and the others are its multiples: so they are added up as logarithms.
+    """
+    logs = [0.0]
     for number in range(draws):
-        term *= (failures + number) / (successes + failures + number)
-    terms = []
-    for number in range(draws + 1):
-        terms.append(term)
-        if number < draws:
-            term *= (draws - number) * (successes + number) / ((number + 1) * (failures + draws - number - 1))
-    return terms
+        ratio = (draws - number) * (successes + number) / ((number + 1) * (failures + draws - number - 1))
+        logs.append(logs[-1] + log(ratio))
+    largest = max(logs)
+    terms = [exp(one - largest) for one in logs]
+    total = fsum(terms)
+    return [term / total for term in terms]

@@ -249,6 +249,8 @@ def _no_answer_reason(candidates: tuple[Candidate, ...]) -> str:
     """Say why nothing votes."""
     if not candidates:
         return "no sample ended within the time limit"
+    if any(found.votes for found in candidates):
+        return "the time limit came before the answers were compared; allow more time (time_limit_seconds)"
     num_truncated = sum(found.finish_reason is not FinishReason.STOP for found in candidates)
     if num_truncated == len(candidates):
         return "every sample was truncated; allow more tokens (max_tokens)"

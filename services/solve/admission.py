@@ -69,6 +69,7 @@ class Admission:
             raise self._overloaded("the question's time was over before its turn came; try again") from None
         finally:
             self.num_waiting -= 1
+            self._changed()
 
     def _overloaded(self, message: str) -> Refusal:
         seconds = self._mean_seconds * (1 + self.num_waiting / self._limits.max_running)

@@ -28,6 +28,7 @@ async def while_connected(receive: Receive, work: Coroutine[Any, Any, Result]) -
             return task.result()
         raise Refusal(ErrorType.CLIENT_GONE, "the client is gone")
     finally:
+        task.cancel()  # before anything is awaited here: a second cancellation would leave it running
         await cancelled(gone)
         await cancelled(task)
 

@@ -1,5 +1,6 @@
 """What surrounds every request: its id, security headers, the key, the size of the body, and an answer to any error."""
 
+import asyncio
 import re
 import secrets
 from collections.abc import AsyncIterator
@@ -8,10 +9,12 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.solve.access import KeyRing
-from services.solve.errors import ErrorType, Refusal, error_response, own_path
+from services.solve.errors import ErrorType, Refusal, error_response, invalid, own_path
 from services.solve.monitor import Monitor
 
 REQUEST_ID_HEADER = "x-request-id"
+BODY_SECONDS = 30.0
+"""A body that takes longer is refused: whoever sends it, byte by byte and without a key, holds a place of Serve's."""
 _REQUEST_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 
 SECURITY_HEADERS = {
@@ -95,13 +98,17 @@ class Gate:
 
     async def _read(self, scope: Scope, receive: Receive) -> bytes:
         announced = Headers(scope=scope).get("content-length", "0")
-        if announced.isdecimal() and int(announced) > self._max_body_bytes:
+        if announced.isdecimal() and float(announced) > self._max_body_bytes:  # an int has no more than 4,300 digits
             raise self._too_large()
         body = b""
-        async for part in _parts(receive):
-            body += part
-            if len(body) > self._max_body_bytes:
-                raise self._too_large()
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                async for part in _parts(receive):
+                    body += part
+                    if len(body) > self._max_body_bytes:
+                        raise self._too_large()
+        except TimeoutError:
+            raise invalid(f"the body did not come within {BODY_SECONDS:g} s") from None
         return body
 
     def _too_large(self) -> Refusal:

@@ -110,9 +110,14 @@ def _of_http(error: HTTPException | RequestValidationError) -> Refusal:
 
 
 def _describe(error: RequestValidationError) -> str:
-    """Put what is wrong on one line; the input itself is not repeated."""
-    found = [(".".join(str(part) for part in item["loc"][1:]), item) for item in error.errors()]
-    return "; ".join(f"{place or 'body'}: {item['msg']}" for place, item in found[:5])
+    """Put what is wrong on one line; of the input, only names of fields are repeated, and those in plain ASCII."""
+    found = [(".".join(_plain(str(part)) for part in item["loc"][1:]), item) for item in error.errors()[:5]]
+    return "; ".join(f"{place or 'body'}: {item['msg']}" for place, item in found)
+
+
+def _plain(name: str) -> str:
+    """Escape what would end the line or steer a terminal."""
+    return name.encode("unicode_escape").decode("ascii")
 
 
 def error_body(refused: Refusal, *, request_id: str) -> dict[str, Any]:

@@ -147,6 +147,9 @@ def test_many_samples_do_not_underflow() -> None:
     # By the normal approximation: about 690 draws on the two, of a share 121 / 232, must stay above (690 - 10) / 2.
     assert probability_of_staying([120, 110, 20], 250, 1000) == pytest.approx(0.776, abs=0.01)
     assert 0.999 < probability_of_staying([150, 100], 250, 1000) < 1.0
+    # Nothing is decided between equals, however small the probability that all draws go elsewhere.
+    assert probability_of_staying([300, 299], 600, 2000) == pytest.approx(0.5, abs=0.03)
+    assert probability_of_staying([500, 499], 1000, 2000) == pytest.approx(0.5, abs=0.03)
 
 
 def test_the_best_solution_stays_more_surely_the_more_were_drawn() -> None:

@@ -1,15 +1,18 @@
 """What surrounds every request; text that was made to hurt."""
 
+import asyncio
 import json
 import pickle
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.solve import envelope
 from services.solve.errors import ErrorType, Refusal
-from tests.unit.services.kit import QUESTION, answering, api, client
+from tests.unit.services.kit import KEY_HASH, QUESTION, answering, api, client
 
 HOSTILE = [
     "\x00\x01\x1b[31m\x7f",
@@ -69,6 +72,31 @@ async def test_a_malformed_body_is_refused_in_one_line(content: bytes) -> None:
     assert response.status_code == 422
     assert response.json()["error"]["type"] == "invalid_request_error"
     assert "\n" not in response.json()["error"]["message"]
+
+
+async def test_a_field_that_nobody_knows_is_named_on_one_line() -> None:
+    async with client(api(answering("7"))) as caller:
+        response = await caller.post("/v1/solve", json={"question": QUESTION, "a\n\x1b[31m\u202e": 1})
+    assert response.json()["error"]["message"].startswith(r"a\n\x1b[31m\u202e: Extra inputs")
+
+
+async def test_a_length_that_no_integer_holds_is_too_long() -> None:
+    async with client(api(answering("7"))) as caller:
+        response = await caller.post("/v1/solve", content=b"{}", headers={**JSON, "content-length": "9" * 5000})
+    assert response.status_code == 413
+
+
+async def test_a_body_that_never_ends_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def trickle() -> AsyncIterator[bytes]:
+        while True:
+            yield b" "
+            await asyncio.sleep(0.001)
+
+    monkeypatch.setattr(envelope, "BODY_SECONDS", 0.05)
+    async with client(api(answering("7"), access={"keys": {"ann": KEY_HASH}})) as caller:
+        response = await caller.post("/nowhere", content=trickle())
+    assert (response.status_code, response.json()["error"]["type"]) == (422, "invalid_request_error")
+    assert "did not come" in response.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("is_announced", [True, False])

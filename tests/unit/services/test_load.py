@@ -7,6 +7,7 @@ import pytest
 
 from metamath_ray.config import LimitsConfig
 from services.solve.admission import Admission
+from services.solve.connection import while_connected
 from services.solve.errors import Refusal
 from services.solve.monitor import Silent
 from tests.unit.services.kit import QUESTION, Caller, answering, api, client, until
@@ -49,6 +50,46 @@ async def test_a_request_that_the_server_cancels_ends_all_its_work() -> None:
     with pytest.raises(asyncio.CancelledError):
         await call
     assert generator.num_open == 0
+
+
+async def test_work_ends_though_its_own_end_is_cancelled_too() -> None:
+    work = asyncio.ensure_future(asyncio.Event().wait())
+    never = asyncio.Event()
+
+    async def receive() -> dict[str, Any]:
+        try:
+            await never.wait()
+        finally:
+            await asyncio.sleep(0.01)  # slow to let go
+        raise AssertionError
+
+    async def wait() -> bool:
+        return await work
+
+    call = asyncio.create_task(while_connected(receive, wait()))
+    await asyncio.sleep(0.01)
+    call.cancel()
+    await asyncio.sleep(0)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    await asyncio.wait((work,), timeout=1)
+    assert work.cancelled()
+
+
+async def test_who_leaves_the_queue_is_no_longer_counted() -> None:
+    loads: list[tuple[int, int]] = []
+
+    class Watching(Silent):
+        def load(self, *, num_running: int, num_waiting: int) -> None:
+            loads.append((num_running, num_waiting))
+
+    admission = Admission(LimitsConfig(max_running=1, max_queued=1), monitor=Watching(), clock=lambda: 0.0)
+    async with admission.slot(longest_wait_seconds=1):
+        with pytest.raises(Refusal):
+            async with admission.slot(longest_wait_seconds=0.01):
+                pass
+        assert loads[-1] == (1, 0)
 
 
 async def test_who_hangs_up_in_the_queue_leaves_it() -> None:

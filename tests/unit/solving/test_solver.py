@@ -1,6 +1,8 @@
 """The solver against engines by script: what votes, what is scored, what is cancelled, and when it stops."""
 
 import asyncio
+import threading
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from math import isclose, nan
@@ -11,7 +13,7 @@ from metamath_ray.errors import ConfigError, EngineUnavailable, RequestRejected
 from metamath_ray.inference import CompletionRequest, LabelLogprobs
 from metamath_ray.inference.scripted import Reply, ScriptedEngine, ScriptedLabelScorer
 from metamath_ray.prompts import Task
-from metamath_ray.reranking import AdaptiveSampling, Strategy
+from metamath_ray.reranking import AdaptiveSampling, Strategy, cluster_answers
 from metamath_ray.solving import (
     ClustersChanged,
     Event,
@@ -21,7 +23,9 @@ from metamath_ray.solving import (
     Solved,
     StopReason,
     Verifier,
+    run,
 )
+from metamath_ray.types import AnswerCluster
 from tests.unit.solving.questions import (
     QUESTION,
     RENDERER,
@@ -245,6 +249,22 @@ async def test_a_deadline_before_any_sample_says_so() -> None:
     request = ask(time_limit_seconds=0.05)
     found = await solver(generator(request, says(*"77777777"), delay_seconds=60.0)).solve(request)
     assert (found.answer, found.no_answer_reason) == (None, "no sample ended within the time limit")
+
+
+async def test_a_deadline_before_the_answers_are_compared_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    is_over = threading.Event()
+
+    def slow(answers: Sequence[str | None]) -> list[AnswerCluster]:
+        if len(answers) > 1:
+            is_over.wait(timeout=30)
+        return cluster_answers(answers)
+
+    monkeypatch.setattr(run, "cluster_answers", slow)
+    request = ask(num_samples=2, time_limit_seconds=0.5)
+    found = await solver(generator(request, says("7", "7"))).solve(request)
+    is_over.set()
+    assert (found.answer, found.num_samples_drawn) == (None, 2)
+    assert "before the answers were compared" in (found.no_answer_reason or "")
 
 
 async def test_who_stops_listening_has_everything_cancelled() -> None:
