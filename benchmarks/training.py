@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29533", "RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}
 os.environ |= {"TOKENIZERS_PARALLELISM": "false", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
 
 import pyarrow as pa
@@ -52,6 +51,8 @@ from metamath_ray.training.unit_store import UnitStore, copy_to_disk
 from metamath_ray.training.units import UNIT_SCHEMA, Unit, UnitKind
 
 MODEL = str(checkpoint_path("base"))
+ONE_PROCESS = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29533", "RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}
+"""What DeepSpeed wants to know; the other trainers would wrap their model for several processes."""
 GLOBAL_BATCH, MICRO_BATCH, MAX_LENGTH = 32, 8, 512
 LEARNING_RATE = 1e-4
 
@@ -185,7 +186,10 @@ def ours(workload: Workload, num_steps: int, scratch: Path) -> Callable[[], floa
     config = deepspeed_config(stage, trainers, 1)
     workers = Workers(rank=0, size=1, accumulation_steps=config["gradient_accumulation_steps"])
     model = load_for_training(MODEL, trainers=trainers, adapter=None)
+    os.environ |= ONE_PROCESS
     engine = start_engine(PackedLoss(model), stage, config)
+    for name in ONE_PROCESS:
+        del os.environ[name]
 
     def run() -> float:
         began = time.perf_counter()
