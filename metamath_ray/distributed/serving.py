@@ -12,7 +12,7 @@ from ray.exceptions import RayError
 from ray.serve.config import ProxyLocation
 from ray.serve.exceptions import RayServeException
 
-from metamath_ray.config import ServeEngineConfig, SolveConfig
+from metamath_ray.config import HttpConfig, ReplicasConfig, ServeEngineConfig, SolveConfig
 from metamath_ray.distributed.cluster import connected
 from metamath_ray.distributed.deployment import CPU_PER_REPLICA, QUIET, wait_until_running
 from metamath_ray.distributed.observer import Observer
@@ -49,10 +49,9 @@ def serving(
     check(config)
     os.environ.update(environment)
     observer.stage("starting Ray")
-    num_gpus = sum(engine.num_gpus for engine in _engines(config))
-    num_cpus = CPU_PER_REPLICA * len(_engines(config)) + CPU_OF_INGRESS
+    num_cpus, num_gpus = _required(config)
     with connected(config.ray, num_cpus=num_cpus, num_gpus=num_gpus, gpu_advice=GPU_ADVICE, logs=None):
-        observer.stage(f"loading {' and '.join(engine.model for engine in _engines(config))} into vLLM")
+        observer.stage(f"loading {' and '.join(engine.model for engine, _ in _engines(config))} into vLLM")
         try:
             yield _deployed(config, build(config))
         finally:
@@ -60,10 +59,26 @@ def serving(
                 serve.delete(APPLICATION)
 
 
-def _engines(config: SolveConfig) -> list[ServeEngineConfig]:
+def _engines(config: SolveConfig) -> list[tuple[ServeEngineConfig, ReplicasConfig]]:
     """Return the deployments of vLLM: one where the generator judges, too."""
-    engines = [config.generator]
-    return engines if config.verifier is None or config.shares_weights else [*engines, config.verifier]
+    engines = [(config.generator, config.autoscaling.generator)]
+    if config.verifier is not None and not config.shares_weights:
+        engines.append((config.verifier, config.autoscaling.verifier))
+    return engines
+
+
+def _required(config: SolveConfig) -> tuple[int, int]:
+    """Return the logical CPUs of all replicas that there may be, and the GPUs without which it does not start."""
+    most = sum(replicas.max_replicas for _, replicas in _engines(config))
+    num_cpus = CPU_PER_REPLICA * most + CPU_OF_INGRESS * config.autoscaling.ingress.max_replicas
+    on_gpu = [(engine, replicas) for engine, replicas in _engines(config) if engine.accelerator_type is not None]
+    return num_cpus, sum(replicas.min_replicas * engine.tensor_parallel_size for engine, replicas in on_gpu)
+
+
+def local_url(config: HttpConfig) -> str:
+    """Return the address under which this machine reaches the service."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.host, config.host)  # noqa: S104  (compared, not bound)
+    return f"http://{f'[{host}]' if ':' in host else host}:{config.port}"
 
 
 def _deployed(config: SolveConfig, application: serve.Application) -> str:
@@ -74,10 +89,9 @@ def _deployed(config: SolveConfig, application: serve.Application) -> str:
         wait_for_ingress_deployment_creation=False,
         wait_for_applications_running=False,
     )
-    deadline = time.monotonic() + max(engine.start_deadline_seconds for engine in _engines(config))
+    deadline = time.monotonic() + max(engine.start_deadline_seconds for engine, _ in _engines(config))
     wait_until_running(APPLICATION, deadline_seconds=deadline - time.monotonic())
-    host = "127.0.0.1" if config.http.host == "0.0.0.0" else config.http.host  # noqa: S104  (compared, not bound)
-    url = f"http://{host}:{config.http.port}"
+    url = local_url(config.http)
     _wait_until_ready(url, deadline)
     return url
 
@@ -86,7 +100,7 @@ def _wait_until_ready(url: str, deadline: float) -> None:
     """Wait until the canary question was answered."""
     while time.monotonic() < deadline:
         with suppress(httpx.HTTPError):
-            if httpx.get(f"{url}/readyz", timeout=10).is_success:
+            if httpx.get(f"{url}/readyz", timeout=10, trust_env=False).is_success:
                 return
         time.sleep(POLL_SECONDS)
     raise ModelError("the models are up, and did not answer a question before the start's deadline")

@@ -95,7 +95,7 @@ class BatchBody(SolveKnobs):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"questions": [QUESTION, "What is 12 * 12?"]}]})
 
-    questions: list[Question] = Field(min_length=1)
+    questions: list[Question] = Field(min_length=1, fail_fast=True)
     """The questions."""
 
 
@@ -122,7 +122,7 @@ class ChooseBody(StrategyKnobs):
         }
     )
 
-    candidates: list[AnswerBody]
+    candidates: list[AnswerBody] = Field(fail_fast=True)
     """The samples, in order."""
 
 

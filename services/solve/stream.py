@@ -53,8 +53,6 @@ class EventStream(Response):
         try:
             async with aclosing(with_heartbeats(self._make_frames())) as frames:
                 async for chunk in frames:
-                    if not has_begun and chunk == HEARTBEAT:
-                        continue
                     if not has_begun:
                         has_begun = True
                         await self._begin(send)
