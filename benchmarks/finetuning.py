@@ -70,7 +70,6 @@ class Runs:
         config = {
             "model": model,
             "seed": seed,
-            "verifier_prompt": "embedded",
             "stages": stages,
             "trainers": {"num_workers": 2, "micro_batch_size": 8, "zero_stage": 2},
             "held_out": {"problems": held_out, "max_tokens": 192, "batch_size": 250, "before_training": before},
@@ -206,7 +205,7 @@ def compare_verifiers(runs: Runs) -> Config:
         )
         trainers = {"num_workers": 2, "micro_batch_size": 8, "zero_stage": 3}
         stages = {"verifier": learned}
-        config = {"model": "embedded:teacher", "verifier_prompt": "embedded", "stages": stages, "trainers": trainers}
+        config = {"model": "embedded:teacher", "stages": stages, "trainers": trainers}
         run = runs.metamath_ray("finetune", f"verifier_{name}", config)
         found = figures[name] = json.loads((run / "verifier" / "results.json").read_text())["verifier"]
         shown = [found["auc"], found["within_problem_auc"], found["expected_calibration_error"]]
