@@ -35,6 +35,7 @@ bench: $(INSTALLED)
 	$(BIN)/uv pip install --quiet "trl>=1.0"
 	$(BIN)/python benchmarks/grading.py --quick
 	$(BIN)/python benchmarks/training.py --quick
+	$(BIN)/python benchmarks/adaptive.py --quick
 
 lock: $(INSTALLED)
 	$(BIN)/uv pip compile pyproject.toml --extra cpu --extra dev --python-version 3.11 --quiet $(TORCH) \
