@@ -169,6 +169,7 @@ def _serve(arguments: Sequence[str]) -> None:
             url = up.enter_context(service)
         if command.question:
             _show_answer(console, url, {"question": command.question}, api_key_env=None)
+            console.print(f"`{PROGRAM} serve` keeps it up, with a page and an API")
             return
         for line in ready_lines(url):
             console.print(line, soft_wrap=True)
