@@ -118,7 +118,7 @@ class Service:
 
     def __init__(self) -> None:
         self.generator, self.scorer = ScriptedEngine(echo), ScriptedLabelScorer(lambda _: 0.5)
-        self.judge = VerifierRenderer(load_verifier_prompt("embedded"), tokenizer())
+        self.judge = VerifierRenderer(load_verifier_prompt("paper"), tokenizer())
         writer = Renderer(load_prompt_set("embedded"), tokenizer())
         solver = Solver(generator=self.generator, renderer=writer, verifier=Verifier(self.scorer, self.judge))
         self.app: FastAPI = create_api(solver, config(has_verifier=True))
