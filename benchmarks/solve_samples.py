@@ -177,7 +177,7 @@ async def scored(questions: Sequence[Question]) -> list[Question]:
         deployment=VERIFIER_DEPLOYMENT_NAME,
     )
     tokenizer = load_tokenizer(resolve_model(EMBEDDED_VERIFIER))
-    verifier = Verifier(scorer, VerifierRenderer(load_verifier_prompt("embedded"), tokenizer))
+    verifier = Verifier(scorer, VerifierRenderer(load_verifier_prompt("paper"), tokenizer))
     gate = asyncio.Semaphore(CALLS_AT_ONCE)
 
     async def score(one: Question, text: str) -> tuple[str, float]:
