@@ -25,7 +25,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from metamath_ray.evaluation import Mean, mean_over_seeds
+from metamath_ray.statistics import Mean, mean_over_seeds
 from metamath_ray.storage.manifest import hardware, versions
 
 Config = dict[str, Any]
@@ -47,7 +47,7 @@ class Runs:
     def __init__(self, folder: Path, *, quick: bool) -> None:
         self.folder = folder
         self.num_seed_problems, self.num_held_out = (60, 60) if quick else (1000, 1000)
-        self.num_sampled_problems = 60 if quick else 1200
+        self.num_sampled_problems = 60 if quick else 3000
         self.seeds = (0,) if quick else (0, 1, 2)
 
     def metamath_ray(self, command: str, name: str, config: Config) -> Path:
@@ -155,11 +155,12 @@ def compare_solutions(runs: Runs) -> Config:
         ours = runs.finetune(f"bootstrapped_{seed}", stages, model="embedded:base", seed=seed, before=seed == 0)
         arms["base"].append(hits(runs.folder / "bootstrapped_0", "start"))
         few = stage(solutions=problems, epochs=3)
-        arms["seeds"].append(runs.generator("seeds", few, model="embedded:base", seed=seed))
+        arms["reference solutions"].append(runs.generator("reference", few, model="embedded:base", seed=seed))
         arms["bootstrapped"].append(hits(ours, "generator"))
     as_long = stage(solutions=problems, max_steps=num_steps(runs.folder / "bootstrapped_0", "generator"))
     seed = runs.seeds[0]
-    arms["seeds, equal steps"].append(runs.generator("seeds_equal_steps", as_long, model="embedded:base", seed=seed))
+    equal = runs.generator("reference_equal_steps", as_long, model="embedded:base", seed=seed)
+    arms["reference solutions, equal steps"].append(equal)
     return show("Greedy accuracy, %", arms)
 
 

@@ -23,8 +23,8 @@ from solve_samples import Question, draw, read_questions, scored
 from solve_stopping import BLOCK, Bools, Compared, Ints, mean, share, stopping
 from solve_systems import WIDTH, service, service_config
 
-from metamath_ray.evaluation import Mean, mean_over_seeds, rate
 from metamath_ray.reranking import Strategy, choose, samples_to_score
+from metamath_ray.statistics import Mean, mean_over_seeds, rate
 from metamath_ray.storage.manifest import hardware, versions
 from metamath_ray.terminal import quiet
 

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from solve_samples import Question
 
-from metamath_ray.evaluation import Mean, mean_over_seeds
 from metamath_ray.reranking import AdaptiveSampling, Strategy, choose, next_round, should_stop
+from metamath_ray.statistics import Mean, mean_over_seeds
 
 RULE = AdaptiveSampling()
 SHARE = 0.75

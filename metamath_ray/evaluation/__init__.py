@@ -1,5 +1,1 @@
-"""Figures and their uncertainty."""
-
-from metamath_ray.evaluation.intervals import Mean, Rate, mean_over_seeds, rate
-
-__all__ = ["Mean", "Rate", "mean_over_seeds", "rate"]
+"""From one table of samples to every figure, without a model: pass@k, votes, re-ranking, stopping, calibration."""

@@ -2,7 +2,7 @@
 
 from metamath_ray.solving.events import ClustersChanged, Event, SampleDone, SampleScored, Solved
 from metamath_ray.solving.request import SolveRequest
-from metamath_ray.solving.result import Candidate, ScoredCluster, Solution, StopReason, Usage
+from metamath_ray.solving.result import Candidate, ScoredCluster, Solution, StopReason, Usage, scored_clusters
 from metamath_ray.solving.solver import Solver
 from metamath_ray.solving.verifier import Verifier
 
@@ -20,4 +20,5 @@ __all__ = [
     "StopReason",
     "Usage",
     "Verifier",
+    "scored_clusters",
 ]

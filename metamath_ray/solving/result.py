@@ -1,10 +1,11 @@
 """What the solver gives back: the answer, and everything that it was made of."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from metamath_ray.types import FinishReason
+from metamath_ray.reranking import Choice
+from metamath_ray.types import AnswerCluster, FinishReason
 
 
 class StopReason(StrEnum):
@@ -51,6 +52,22 @@ class ScoredCluster:
     weight: float
     score: float | None
     members: tuple[int, ...]
+
+
+def scored_clusters(
+    clusters: Sequence[AnswerCluster], choice: Choice, scores: Mapping[int, float]
+) -> tuple[ScoredCluster, ...]:
+    """Join clusters with the weights of a choice among them and with the S of those members that have one."""
+    return tuple(
+        ScoredCluster(
+            answer=cluster.answer,
+            num_votes=cluster.num_votes,
+            weight=weight,
+            score=sum(known) if (known := [scores[index] for index in cluster.members if index in scores]) else None,
+            members=cluster.members,
+        )
+        for cluster, weight in zip(clusters, choice.weights, strict=True)
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from metamath_ray.prompts import Renderer, Task
 from metamath_ray.reranking import Choice, choose, cluster_answers, next_round, samples_to_score, should_stop
 from metamath_ray.solving.events import ClustersChanged, Event, SampleDone, SampleScored
 from metamath_ray.solving.request import SolveRequest
-from metamath_ray.solving.result import Candidate, ScoredCluster, Solution, StopReason, Usage
+from metamath_ray.solving.result import Candidate, Solution, StopReason, Usage, scored_clusters
 from metamath_ray.solving.stages import StageClock
 from metamath_ray.solving.verifier import Verifier
 from metamath_ray.types import AnswerCluster, Completion, FinishReason, SamplingParameters
@@ -142,7 +142,7 @@ class QuestionRun:
         self._tell_clusters()
 
     def _tell_clusters(self) -> None:
-        self._emit(ClustersChanged(clusters=self._scored_clusters(self._choice())))
+        self._emit(ClustersChanged(clusters=scored_clusters(self._clusters, self._choice(), self._known_scores())))
 
     def _want_score(self, tasks: asyncio.TaskGroup, verifier: Verifier, index: int) -> None:
         """Have a solution scored, unless its text has been, or is being."""
@@ -169,38 +169,23 @@ class QuestionRun:
                 self._told.add(index)
                 self._emit(SampleScored(index=index, score=self._scores[text]))
 
-    def _score(self, candidate: Candidate) -> float | None:
-        return self._scores.get(candidate.text) if candidate.votes else None
+    def _known_scores(self) -> dict[int, float]:
+        """Return the scores of what votes, by index, as far as they have come in."""
+        voting = ((index, found.text) for index, found in self._candidates.items() if found.votes)
+        return {index: self._scores[text] for index, text in voting if text in self._scores}
 
     def _choice(self) -> Choice:
-        scored = ((index, self._score(candidate)) for index, candidate in self._candidates.items())
         return choose(
             self._clusters,
-            {index: score for index, score in scored if score is not None},
+            self._known_scores(),
             self._request.strategy,
             num_clusters=self._request.num_clusters,
             num_best=self._request.num_best,
         )
 
-    def _scored_clusters(self, choice: Choice) -> tuple[ScoredCluster, ...]:
-        return tuple(
-            self._scored(cluster, weight) for cluster, weight in zip(self._clusters, choice.weights, strict=True)
-        )
-
-    def _scored(self, cluster: AnswerCluster, weight: float) -> ScoredCluster:
-        scores = [self._score(self._candidates[index]) for index in cluster.members]
-        known = [score for score in scores if score is not None]
-        return ScoredCluster(
-            answer=cluster.answer,
-            num_votes=cluster.num_votes,
-            weight=weight,
-            score=sum(known) if known else None,
-            members=cluster.members,
-        )
-
     def _solution(self, stop_reason: StopReason) -> Solution:
-        choice, verifier = self._choice(), self._verifier
-        candidates = tuple(replace(found, score=self._score(found)) for _, found in sorted(self._candidates.items()))
+        choice, scores, verifier = self._choice(), self._known_scores(), self._verifier
+        candidates = tuple(replace(found, score=scores.get(index)) for index, found in sorted(self._candidates.items()))
         num_drawn = len(candidates)
         return Solution(
             answer=None if choice.cluster is None else self._clusters[choice.cluster].answer,
@@ -208,7 +193,7 @@ class QuestionRun:
             solution=None if choice.sample is None else self._candidates[choice.sample].text,
             chosen=choice.sample,
             confidence=choice.confidence,
-            clusters=self._scored_clusters(choice),
+            clusters=scored_clusters(self._clusters, choice, scores),
             candidates=candidates,
             stop_reason=stop_reason,
             num_samples_drawn=num_drawn,

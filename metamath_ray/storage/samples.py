@@ -59,6 +59,7 @@ _COLUMNS = [
     "item_id", "problem_id", "augmentation", "repeat", "problem", "status", "reason", "solution", "extracted_answer",
     "prompt_set_hash",
 ]  # fmt: skip
+_COMPLETION_COLUMNS = ["seed", "finish_reason", "num_prompt_tokens", "num_completion_tokens", "model"]
 
 
 def sample_from_outcome(row: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -71,20 +72,16 @@ def sample_from_outcome(row: Mapping[str, Any]) -> dict[str, Any] | None:
     is_sample = row["augmentation"] == Augmentation.ANSWER_AUGMENTATION and row["status"] != OutcomeStatus.FAILED
     if not is_sample:
         return None
-    solution = row["solution"]
-    return {
-        "sample_id": row["item_id"],
-        "problem": row["problem"],
-        "problem_id": row["problem_id"],
-        "sample_index": row["repeat"],
-        "completion": solution["text"],
-        "extracted_answer": row["extracted_answer"],
-        "verdict": str(_VERDICTS[row["reason"]]),
-        "reason": row["reason"],
-        "prompt_set_hash": row["prompt_set_hash"],
-        "score": None,
-        **{name: value for name, value in solution.items() if name != "text"},
-    }
+    return _sample_row(
+        row["solution"],
+        sample_id=row["item_id"],
+        problem=row["problem"],
+        problem_id=row["problem_id"],
+        sample_index=row["repeat"],
+        extracted_answer=row["extracted_answer"],
+        reason=row["reason"],
+        prompt_set_hash=row["prompt_set_hash"],
+    )
 
 
 def sample_to_row(
@@ -96,23 +93,32 @@ def sample_to_row(
     reason: str,
     prompt_set_hash: str,
 ) -> dict[str, Any]:
-    """Turn one graded completion into a row of `SAMPLE_SCHEMA`; `reason` is "" or a `RejectionReason`."""
+    """Turn one graded completion into a row of `SAMPLE_SCHEMA`.
+
+    Args:
+        reason: "" where it is correct; otherwise WRONG_ANSWER, NO_ANSWER, TRUNCATED or UNDECIDED.
+    """
+    return _sample_row(
+        {**asdict(completion), "finish_reason": str(completion.finish_reason)},
+        sample_id=content_id((problem.problem_id, sample_index, completion.seed, completion.model)),
+        problem=asdict(problem),
+        problem_id=problem.problem_id,
+        sample_index=sample_index,
+        extracted_answer=extracted_answer,
+        reason=reason,
+        prompt_set_hash=prompt_set_hash,
+    )
+
+
+def _sample_row(completion: Mapping[str, Any], *, reason: str, **known: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Lay a completion's fields flat beside what is known of the sample."""
     return {
-        "sample_id": content_id((problem.problem_id, sample_index, completion.seed, completion.model)),
-        "problem": asdict(problem),
-        "problem_id": problem.problem_id,
-        "sample_index": sample_index,
-        "completion": completion.text,
-        "extracted_answer": extracted_answer,
+        **known,
+        "completion": completion["text"],
         "verdict": str(_VERDICTS[reason]),
         "reason": reason,
-        "prompt_set_hash": prompt_set_hash,
         "score": None,
-        "seed": completion.seed,
-        "finish_reason": str(completion.finish_reason),
-        "num_prompt_tokens": completion.num_prompt_tokens,
-        "num_completion_tokens": completion.num_completion_tokens,
-        "model": completion.model,
+        **{name: completion[name] for name in _COMPLETION_COLUMNS},
     }
 
 

@@ -13,9 +13,9 @@ from metamath_ray.config import HeldOutConfig
 from metamath_ray.datasets import ProblemSource, read_problems
 from metamath_ray.datasets.records import shown
 from metamath_ray.errors import DataError
-from metamath_ray.evaluation import rate
 from metamath_ray.grading import grade, rejection
 from metamath_ray.prompts import PromptSet, Renderer, Task, VerifierRenderer
+from metamath_ray.statistics import rate
 from metamath_ray.storage.samples import SAMPLE_SCHEMA, sample_to_row
 from metamath_ray.training.attention import PACKED_ATTENTION
 from metamath_ray.training.generation import Generator

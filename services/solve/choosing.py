@@ -1,8 +1,9 @@
 """Answers that were sampled already, ranked by another strategy: no model is asked."""
 
 from metamath_ray.reranking import Strategy, choose, cluster_answers
-from services.solve.schemas import ChooseBody, ChooseResponse, Cluster
-from services.solve.translation import summed_scores
+from metamath_ray.solving import scored_clusters
+from services.solve.schemas import ChooseBody, ChooseResponse
+from services.solve.translation import clusters as on_the_wire
 
 
 def choose_among(body: ChooseBody) -> ChooseResponse:
@@ -14,15 +15,6 @@ def choose_among(body: ChooseBody) -> ChooseResponse:
     return ChooseResponse(
         answer=None if choice.cluster is None else clusters[choice.cluster].answer,
         confidence=choice.confidence,
-        clusters=[
-            Cluster(
-                answer=cluster.answer,
-                votes=cluster.num_votes,
-                weight=weight,
-                score=summed_scores(cluster.members, scores),
-                members=list(cluster.members),
-            )
-            for cluster, weight in zip(clusters, choice.weights, strict=True)
-        ],
+        clusters=on_the_wire(scored_clusters(clusters, choice, scores)),
         chosen=choice.sample,
     )

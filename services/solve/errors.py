@@ -56,9 +56,7 @@ _STATUS = {
 class Refusal(HTTPException):
     """A request that is not answered as asked: what the client is told, word for word."""
 
-    def __init__(
-        self, kind: ErrorType, message: str, retry_after: int | None = None, status: int | None = None
-    ) -> None:
+    def __init__(self, kind: ErrorType, message: str, retry_after: int | None = None) -> None:
         headers = {} if retry_after is None else {"retry-after": str(retry_after)}
         if kind is ErrorType.AUTHENTICATION:
             headers["www-authenticate"] = "Bearer"

@@ -1,7 +1,7 @@
 """Between the wire and the solver's records."""
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from metamath_ray.config import SolveConfig
@@ -114,12 +114,6 @@ def candidate(one: Candidate) -> schemas.Candidate:
         seed=one.seed,
         tokens=one.num_tokens,
     )
-
-
-def summed_scores(members: Sequence[int], scores: dict[int, float]) -> float | None:
-    """Add up the scores of a cluster's members; None where none has one."""
-    known = [scores[index] for index in members if index in scores]
-    return sum(known) if known else None
 
 
 def num_tokens(usage: schemas.Usage) -> int:

@@ -91,7 +91,9 @@ def test_training_learns_and_leaves_what_explains_it(trained: Path) -> None:
     assert not (folder / "checkpoints").exists()
 
 
-def test_a_verifier_learns_from_samples_of_the_model_it_starts_from(trained: Path, served: str, tmp_path: Path) -> None:
+def test_a_verifier_learns_from_its_models_samples_and_the_next_stage_starts_from_it(
+    trained: Path, served: str, tmp_path: Path
+) -> None:
     draw = {
         "problems": {"format": "word_problems", "split": "train", "limit": NUM_DRAWN_PROBLEMS, "seed": 6},
         "num_samples": NUM_SAMPLES,
@@ -102,8 +104,11 @@ def test_a_verifier_learns_from_samples_of_the_model_it_starts_from(trained: Pat
     samples = {"draw": draw, "validation_share": 0.4}
     verifier = {"samples": samples, "pointwise_weight": 0.5, "max_steps": 2, "global_batch_size": 4}
     model = str(trained / "generator" / "model")
-    finetune(finetune_config(tmp_path / "run", model=model, stages={"verifier": verifier}))
+    stages = {"verifier": verifier, "generator_again": stage(2)}
+    finetune(finetune_config(tmp_path / "run", model=model, stages=stages))
     folder = tmp_path / "run" / "verifier"
+    last = json.loads((tmp_path / "run" / "generator_again" / "model" / "metamath_ray.json").read_text())
+    assert (last["kind"], last["parent"]) == ("generator", "verifier")
     metadata = json.loads((folder / "model" / "metamath_ray.json").read_text())
     results = json.loads((folder / "results.json").read_text())
     assert (metadata["kind"], metadata["parent"]) == ("verifier", model)

@@ -13,6 +13,7 @@ import openai
 import pytest
 from ray import serve
 
+from metamath_ray.distributed.serve_engine import DEPLOYMENT_NAME
 from metamath_ray.embedded import checkpoint_path
 from metamath_ray.inference.models import read_metadata
 from metamath_ray.prompts import VerifierRenderer, load_tokenizer
@@ -35,7 +36,7 @@ def ask(url: str, **knobs: Any) -> httpx.Response:  # noqa: ANN401
 
 def num_unfinished() -> int:
     """Return how many requests the generator's vLLM has in work."""
-    handle = serve.get_deployment_handle("CompletionServer:generator", "solve")
+    handle = serve.get_deployment_handle(DEPLOYMENT_NAME, "solve")
     return int(handle.num_unfinished.remote().result(timeout_s=30))
 
 

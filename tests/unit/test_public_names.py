@@ -32,6 +32,7 @@ PUBLIC = {
     "metamath_ray.solving": {
         "Candidate", "ClustersChanged", "Event", "SampleDone", "SampleScored", "ScoredCluster", "Solution",
         "SolveRequest", "Solved", "Solver", "StopReason", "Usage", "Verifier",
+        "scored_clusters",
     },
     "metamath_ray.verifier": {
         "GradedSample", "Pair", "Selection", "VerifierQuality", "graded_sample", "log_odds", "measure",

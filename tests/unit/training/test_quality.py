@@ -10,8 +10,8 @@ from transformers import AutoModelForCausalLM, PreTrainedTokenizerBase
 from metamath_ray.config import HeldOutConfig, SourceConfig
 from metamath_ray.embedded import checkpoint_path
 from metamath_ray.errors import DataError
-from metamath_ray.evaluation import rate
 from metamath_ray.prompts import VerifierRenderer, load_prompt_set, load_verifier_prompt
+from metamath_ray.statistics import rate
 from metamath_ray.training import quality
 from metamath_ray.training.quality import (
     ROWS_AT_ONCE,

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metamath_ray.evaluation import mean_over_seeds, rate
-from metamath_ray.evaluation.intervals import Z95
+from metamath_ray.statistics import Z95, mean_over_seeds, rate
 
 
 # The first four are published: R. G. Newcombe, Statistics in Medicine 17 (1998), table I, method 3.

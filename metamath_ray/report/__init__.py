@@ -1,0 +1,1 @@
+"""Evaluations as something to read: one HTML page, the same as Markdown, plots."""
