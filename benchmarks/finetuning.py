@@ -35,7 +35,7 @@ PARTS = ("solutions", "verifier", "sequential")
 LEARNING_RATE = 3e-4
 """Chosen on the split "validation" for the reference solutions, the rival of what we want to show."""
 VERIFIER_RATE = 7e-4
-VERIFIER_SAMPLES = {"balance": "within_problems", "max_pairs_per_problem": 8, "validation_share": 0.15}
+VERIFIER_SAMPLES = {"balance": "within_problems", "max_pairs_per_problem": 4, "validation_share": 0.15}
 LAST_RATE, LAST_STEPS = 1e-4, 60
 """Of the generator's second stage."""
 HELD_OUT_SEED = 2

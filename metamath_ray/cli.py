@@ -132,6 +132,21 @@ def _export_config(run: "RunDirectory", given: "ExportConfig | None") -> "Export
     return ExportConfig.model_validate({**stored.model_dump(), **changes})
 
 
+def _sample(arguments: Sequence[str]) -> None:
+    from metamath_ray.arguments import parse_arguments
+    from metamath_ray.config import SampleCommand
+
+    command = parse_arguments(SampleCommand, arguments, program=f"{PROGRAM} sample")
+    from metamath_ray.distributed.sample import sample
+    from metamath_ray.terminal import TerminalObserver, quiet, sampled_lines
+
+    with quiet(command.run_directory) as console:
+        with TerminalObserver(console) as observer:
+            report = sample(command, retry_failed=command.retry_failed, observer=observer)
+        for line in sampled_lines(report, command.run_directory):
+            console.print(line, soft_wrap=True)
+
+
 def _finetune(arguments: Sequence[str]) -> None:
     from metamath_ray.arguments import parse_arguments
     from metamath_ray.config import FinetuneCommand
@@ -230,6 +245,7 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str]] = {
     "bootstrap": (_bootstrap, "run a bootstrap, or resume it"),
     "status": (_status, "say how far a run is"),
     "export": (_export, "write a run's data set: JSON lines, parquet, data card"),
+    "sample": (_sample, "draw N solutions a problem, graded and scored, in one table; resumes and grows"),
     "finetune": (_finetune, "fine-tune a generator, a verifier, or both in sequence; resumes"),
     "serve": (_serve, "answer questions over HTTP: sample, cluster, score, re-rank"),
     "solve": (_solve, "ask a running service one question, and see how its samples voted"),

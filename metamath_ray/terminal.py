@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from metamath_ray.distributed.items import BlockCounts
+from metamath_ray.distributed.sample import SampleReport
 from metamath_ray.distributed.trial import Estimate, PreviewRow
 from metamath_ray.export import ExportSummary, MetaMathQARow
 from metamath_ray.export.metamathqa import AUGMENTATION_TAGS
@@ -279,3 +280,14 @@ def _accuracy(held_out: Mapping[str, Any] | None) -> tuple[str, str]:
 
 def _number(value: float | None) -> str:
     return DASH if value is None else f"{value:.3f}"
+
+
+def sampled_lines(report: SampleReport, run_directory: str) -> list[str]:
+    """Say what a table of samples holds."""
+    share = _share(report.num_correct, report.num_samples)
+    lines = [f"{report.num_samples:,} samples of {report.num_problems:,} problems: {share} correct"]
+    if report.num_greedy:
+        lines.append(f"greedy: {_share(report.num_greedy_correct, report.num_greedy)} correct")
+    if report.num_scored:
+        lines.append(f"{report.num_scored:,} samples are scored")
+    return [*lines, f"samples: {run_directory}/samples.parquet"]

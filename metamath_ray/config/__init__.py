@@ -36,6 +36,7 @@ from metamath_ray.config.finetune import (
     StageConfig,
     TrainersConfig,
 )
+from metamath_ray.config.sample import SampleCommand, SampleConfig
 from metamath_ray.config.solve import (
     AccessConfig,
     AutoscalingConfig,
@@ -72,6 +73,8 @@ __all__ = [
     "PreviewCommand",
     "RayConfig",
     "ReplicasConfig",
+    "SampleCommand",
+    "SampleConfig",
     "SamplesConfig",
     "SamplingConfig",
     "ServeCommand",

@@ -5,8 +5,9 @@ lock the folder ─▶ check everything ─▶ plan, unless planned ─▶ Ray u
 
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,13 @@ from metamath_ray.augmentation import run_item
 from metamath_ray.config import BootstrapConfig, EngineConfig, ExecutionConfig, OpenAIEngineConfig
 from metamath_ray.distributed.cluster import connected
 from metamath_ray.distributed.deployment import CPU_PER_REPLICA, generator, resolve_dtype
-from metamath_ray.distributed.items import BlockCounts, ItemsJob, run_items
+from metamath_ray.distributed.driving import run_all
+from metamath_ray.distributed.items import BlockCounts, ItemsJob
 from metamath_ray.distributed.observer import Observer, Silent
 from metamath_ray.distributed.planning import open_run
 from metamath_ray.distributed.preflight import Checked, api_key, check, renderer, sampling_parameters
 from metamath_ray.distributed.serve_engine import ServeEngine
-from metamath_ray.errors import MetamathRayError, RunFailed, UserError
+from metamath_ray.errors import MetamathRayError
 from metamath_ray.grading import check_canaries
 from metamath_ray.inference import CompletionEngine, RetryingEngine
 from metamath_ray.inference.models import context_length
@@ -35,9 +37,6 @@ GPU_ADVICE = (
     "lower engine.num_replicas or engine.tensor_parallel_size, leave engine.accelerator_type out to run on CPU, "
     "or give ray.address"
 )
-
-MIN_ITEMS_TO_JUDGE = 50
-"""The failure ratio means nothing before so many items."""
 
 
 class BootstrapRunner:
@@ -176,25 +175,22 @@ def bootstrap(
             name = f"bootstrap-{content_id((manifest.content_hash, run.root))[:8]}"
             with engine_up(checked, application=name, logs=run.local_path, observer=watching) as make_runner:
                 watching.stage("bootstrapping")
-                _run_all(run, make_runner, retry_failed=retry_failed, observer=watching)
+                draw_all(run, make_runner, retry_failed=retry_failed, observer=watching)
         return stored_counts(run)
 
 
-def _run_all(run: RunDirectory, make_runner: BootstrapRunnerFactory, *, retry_failed: bool, observer: Observer) -> None:
-    execution, total, earlier = make_runner.config.execution, run.count_plan(), stored_counts(run)
-    job = ItemsJob(run=run, mark=run.claim(), make_runner=make_runner, execution=execution, retry_failed=retry_failed)
-    observer.progress(earlier, total)
-    counts, began = BlockCounts(), time.monotonic()
-    try:
-        with closing(run_items(job)) as blocks:
-            for block in blocks:
-                counts += block
-                observer.progress(earlier + counts, total)
-                if counts.fatal or counts.num_items >= MIN_ITEMS_TO_JUDGE:
-                    _stop_if_hopeless(counts, execution.max_failure_ratio, run)
-        _stop_if_hopeless(counts, execution.max_failure_ratio, run)
-    finally:
-        _record(run, make_runner.config.engine, counts, time.monotonic() - began)
+def draw_all(run: RunDirectory, make_runner: BootstrapRunnerFactory, *, retry_failed: bool, observer: Observer) -> None:
+    """Run every planned item that has no outcome, and record the start in the manifest.
+
+    Raises:
+        UserError: It cannot go on before the user does something.
+        RunFailed: Too many items failed or the engine stayed away; what is done is stored.
+    """
+    config = make_runner.config
+    job = ItemsJob(
+        run=run, mark=run.claim(), make_runner=make_runner, execution=config.execution, retry_failed=retry_failed
+    )
+    run_all(job, earlier=stored_counts(run), observer=observer, record=partial(_record, run, config.engine))
 
 
 def _record(run: RunDirectory, engine: EngineConfig, counts: BlockCounts, seconds: float) -> None:
@@ -209,17 +205,6 @@ def _record(run: RunDirectory, engine: EngineConfig, counts: BlockCounts, second
         "dtype": None if isinstance(engine, OpenAIEngineConfig) else resolve_dtype(engine),
     }
     run.write_manifest(manifest)
-
-
-def _stop_if_hopeless(counts: BlockCounts, max_failure_ratio: float, run: RunDirectory) -> None:
-    if counts.fatal:
-        kind = UserError if counts.is_users_fault else RunFailed
-        raise kind(f"{counts.fatal} [{counts.num_items} items are stored in {run.path('outcomes')}]")
-    if counts.num_failed > max_failure_ratio * counts.num_items:
-        raise RunFailed(
-            f"{counts.num_failed} of {counts.num_items} items failed, more than execution.max_failure_ratio allows "
-            f"({max_failure_ratio:.0%}); their errors are in {run.path('outcomes')}"
-        )
 
 
 def stored_counts(run: RunDirectory) -> BlockCounts:

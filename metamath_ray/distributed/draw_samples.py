@@ -5,6 +5,11 @@ from metamath_ray.distributed.bootstrap import bootstrap
 from metamath_ray.distributed.observer import Observer
 
 
+def solutions_alone(num_samples: int) -> AugmentationConfig:
+    """Return the augmentation that asks each problem's own question N times."""
+    return AugmentationConfig(answer_augmentation=num_samples, rephrasing=0, self_verification=0, fobar=0)
+
+
 def draw_samples(
     draw: DrawConfig, *, model: str, run_directory: str, prompt_set: str, seed: int, ray: RayConfig, observer: Observer
 ) -> None:
@@ -18,9 +23,7 @@ def draw_samples(
         source=draw.problems,
         run_directory=run_directory,
         seed=seed,
-        augmentation=AugmentationConfig(
-            answer_augmentation=draw.num_samples, rephrasing=0, self_verification=0, fobar=0
-        ),
+        augmentation=solutions_alone(draw.num_samples),
         prompt_set=prompt_set,
         sampling=StagesSamplingConfig(solve=draw.sampling),
         engine=draw.engine.model_copy(update={"model": model}),

@@ -156,8 +156,8 @@ def fatal_counts(error: BaseException) -> BlockCounts:
 
 
 def completion_tokens(row: dict[str, Any]) -> int:
-    """Return the tokens that were generated for an outcome row."""
-    return sum(row[stage]["num_completion_tokens"] for stage in ("rewrite", "solution") if row[stage])
+    """Return the tokens that were generated for an outcome row; what is scored generates none."""
+    return sum(row[stage]["num_completion_tokens"] for stage in ("rewrite", "solution") if row.get(stage))
 
 
 def run_items(job: ItemsJob) -> Generator[BlockCounts, None, None]:

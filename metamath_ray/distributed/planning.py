@@ -90,6 +90,33 @@ def open_run(run: RunDirectory, checked: Checked, *, fork: bool) -> Manifest:
     return make_plan(run, checked)
 
 
+GROWS = ("augmentation.answer_augmentation", "source.limit", "source_hash")
+"""What may change between two starts of a sampling run: more samples a problem, more problems."""
+
+
+def open_growing_run(run: RunDirectory, checked: Checked) -> Manifest:
+    """Plan a run that more samples or more problems may join later; what is done stays done.
+
+    Raises:
+        RunDirectoryError: The folder belongs to a configuration that differs in something else.
+    """
+    if run.exists("manifest.json"):
+        manifest = run.read_manifest()
+        differences = [text for text in manifest.differences(checked.content) if text.partition(":")[0] not in GROWS]
+        if differences:
+            raise RunDirectoryError(
+                f"{run.root} belongs to another configuration ({'; '.join(differences[:5])}): choose another "
+                "run_directory"
+            )
+        earlier = manifest.stages
+    else:
+        earlier = {}
+    manifest = make_plan(run, checked)
+    manifest.stages = {**earlier, **manifest.stages}
+    run.write_manifest(manifest)
+    return manifest
+
+
 def _recorded(config: BootstrapConfig) -> dict[str, Any]:
     """Return what the manifest keeps of a configuration: none of what only a command adds to it."""
     return config.model_dump(mode="json", include=set(BootstrapConfig.model_fields))

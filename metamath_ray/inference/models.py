@@ -87,6 +87,20 @@ def check_kind(path: str, wanted: Literal["generator", "verifier"]) -> None:
         raise ModelError(f"{path} was trained as a {kind}, and is asked to be a {wanted}; give another model")
 
 
+def check_verifier_prompt(path: str, *, name: str, prompt_hash: str) -> None:
+    """Refuse to ask a verifier in other words than it was taught.
+
+    Raises:
+        ModelError: The checkpoint was trained with another verifier prompt.
+    """
+    trained_on = read_metadata(path).get("verifier_prompt_hash")
+    if trained_on not in (None, prompt_hash):
+        raise ModelError(
+            f"{path} was trained with another verifier prompt ({trained_on}) than {name!r} ({prompt_hash}); set "
+            "verifier_prompt to the one it knows"
+        )
+
+
 def check_prompt_set(path: str, *, name: str, prompt_set_hash: str) -> None:
     """Refuse to ask a model in other words than it was taught.
 

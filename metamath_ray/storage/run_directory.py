@@ -15,16 +15,21 @@ from pyarrow import fs
 
 from metamath_ray.errors import RunDirectoryError
 from metamath_ray.storage.manifest import Manifest
-from metamath_ray.storage.tables import OUTCOME_SCHEMA, PLAN_SCHEMA
+from metamath_ray.storage.tables import ITEM_TABLES, RunTables
 
 ROWS_PER_GROUP = 1024
 """Plan rows written, and read again, at a time: about a MB."""
 
 
 class RunDirectory:
-    """Paths, reads and atomic writes below one run's root; holds no state but the root, and so pickles."""
+    """Paths, reads and atomic writes below one run's root; holds no state but the root, and so pickles.
 
-    def __init__(self, root: str) -> None:
+    Args:
+        tables: What its plan and its outcomes look like: work items, unless it is said.
+    """
+
+    def __init__(self, root: str, tables: RunTables = ITEM_TABLES) -> None:
+        self._tables = tables
         self.root = root if "://" in root else str(Path(root).absolute())
 
     def __repr__(self) -> str:
@@ -63,23 +68,21 @@ class RunDirectory:
     @contextmanager
     def _atomic_output(self, *parts: str) -> Iterator[Any]:
         filesystem, path = self._filesystem(*parts)
-        is_local = isinstance(filesystem, fs.LocalFileSystem)
-        target = f"{path}.{uuid.uuid4().hex[:8]}.tmp" if is_local else path
+        target = f"{path}.{uuid.uuid4().hex[:8]}.tmp"
         try:
             filesystem.create_dir(path.rpartition("/")[0], recursive=True)
             with filesystem.open_output_stream(target) as sink:
                 yield sink
-            if is_local:
-                filesystem.move(target, path)
-        except OSError as error:
+            filesystem.move(target, path)
+        except BaseException as error:
+            with suppress(OSError):
+                filesystem.delete_file(target)
+            if not isinstance(error, OSError):
+                raise
             reason = os.strerror(error.errno) if error.errno else str(error)
             raise RunDirectoryError(
                 f"{self.path(*parts)}: cannot write ({reason}); make room or choose another run_directory, then resume"
             ) from error
-        finally:
-            if is_local:
-                with suppress(OSError):
-                    Path(target).unlink(missing_ok=True)
 
     def read_text(self, *parts: str) -> str:
         """Read a small file.
@@ -112,12 +115,11 @@ class RunDirectory:
 
     def write_plan(self, rows: Iterable[dict[str, Any]]) -> int:
         """Write `plan.parquet` as a stream and return its number of rows."""
-        remaining, count = iter(rows), 0
-        with self._atomic_output("plan.parquet") as sink, pq.ParquetWriter(sink, PLAN_SCHEMA) as writer:
-            while chunk := list(islice(remaining, ROWS_PER_GROUP)):
-                writer.write_table(pa.Table.from_pylist(chunk, schema=PLAN_SCHEMA))
-                count += len(chunk)
-        return count
+        remaining, schema = iter(rows), self._tables.plan
+        chunks = iter(lambda: list(islice(remaining, ROWS_PER_GROUP)), [])
+        return self.write_batches(
+            (pa.RecordBatch.from_pylist(chunk, schema=schema) for chunk in chunks), schema, "plan.parquet"
+        )
 
     def plan_batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """Stream the plan, a few thousand rows at a time."""
@@ -140,12 +142,26 @@ class RunDirectory:
 
     def write_outcomes(self, rows: list[dict[str, Any]], shard: str) -> None:
         """Write one new shard of outcomes; shards are never changed."""
-        self.write_table(pa.Table.from_pylist(rows, schema=OUTCOME_SCHEMA), "outcomes", f"{shard}.parquet")
+        self.write_table(pa.Table.from_pylist(rows, schema=self._tables.outcomes), "outcomes", f"{shard}.parquet")
+
+    def write_batches(self, batches: Iterable[pa.RecordBatch], schema: pa.Schema, *parts: str) -> int:
+        """Write a parquet file as a stream, whole or not at all; return its number of rows."""
+        count = 0
+        with self._atomic_output(*parts) as sink, pq.ParquetWriter(sink, schema) as writer:
+            for batch in batches:
+                writer.write_batch(batch)
+                count += len(batch)
+        return count
 
     def write_table(self, table: pa.Table, *parts: str) -> None:
         """Write a parquet file whole or not at all."""
         with self._atomic_output(*parts) as sink:
             pq.write_table(table, sink)
+
+    def read_table(self, *parts: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """Read a parquet file, or some columns of it."""
+        with self._input(*parts) as source:
+            return pq.read_table(source, columns=columns)
 
     def outcome_shards(self, prefix: str = "") -> list[str]:
         """Return the names of the shards that begin so, sorted."""
@@ -156,8 +172,7 @@ class RunDirectory:
 
     def read_shard(self, shard: str, columns: Sequence[str] | None = None) -> pa.Table:
         """Read one shard of outcomes."""
-        with self._input("outcomes", f"{shard}.parquet") as source:
-            return pq.read_table(source, columns=columns)
+        return self.read_table("outcomes", f"{shard}.parquet", columns=columns)
 
     def claim(self) -> str:
         """Make this start the run's owner and return its mark: workers of an earlier start must not write any more."""

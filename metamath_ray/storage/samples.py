@@ -62,6 +62,11 @@ _COLUMNS = [
 _COMPLETION_COLUMNS = ["seed", "finish_reason", "num_prompt_tokens", "num_completion_tokens", "model"]
 
 
+def solution_id(question: str, solution: str) -> str:
+    """Return the identity under which a solution is scored: equal texts to one question have one score."""
+    return content_id((question, solution))
+
+
 def sample_from_outcome(row: Mapping[str, Any]) -> dict[str, Any] | None:
     """Turn a row of `OUTCOME_SCHEMA` into one of `SAMPLE_SCHEMA`; None where it holds no sample of a problem itself.
 

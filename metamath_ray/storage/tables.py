@@ -1,7 +1,7 @@
-"""The two tables of a run, plan and outcomes: their parquet schemas, and records to rows and back."""
+"""The tables of runs, plan and outcomes: their parquet schemas, and records to rows and back."""
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import pyarrow as pa
@@ -80,6 +80,39 @@ OUTCOME_SCHEMA = pa.schema(
     ]
 )
 """One row a finished work item: the item, what became of it, and every text on the way."""
+
+SCORE_PLAN_SCHEMA = pa.schema(
+    [
+        ("item_id", pa.string()),
+        ("position", pa.int64()),
+        ("question", pa.string()),
+        ("solution", pa.string()),
+    ]
+)
+"""One row a distinct solution of a question, to be scored by a verifier."""
+
+SCORE_SCHEMA = pa.schema(
+    [
+        ("item_id", pa.string()),
+        ("status", pa.string()),
+        ("score", pa.float32()),
+        ("num_prompt_tokens", pa.int32()),
+        ("error", pa.string()),
+    ]
+)
+"""One row a scored solution; `score` is S, null where the status is "failed"."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunTables:
+    """What is to be done, with `item_id` and `position`, and what was done, with `item_id` and `status`."""
+
+    plan: pa.Schema
+    outcomes: pa.Schema
+
+
+ITEM_TABLES = RunTables(plan=PLAN_SCHEMA, outcomes=OUTCOME_SCHEMA)
+SCORE_TABLES = RunTables(plan=SCORE_PLAN_SCHEMA, outcomes=SCORE_SCHEMA)
 
 
 def _record(value: Problem | Mask | Completion) -> dict[str, Any]:

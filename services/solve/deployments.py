@@ -14,8 +14,8 @@ from ray.serve import Application
 from metamath_ray.config import ReplicasConfig, ServeEngineConfig, SolveConfig, describe_validation_error
 from metamath_ray.distributed.deployment import MAX_START_ATTEMPTS, llm_config_arguments
 from metamath_ray.distributed.serve_engine import DEPLOYMENT_NAME
-from metamath_ray.errors import ConfigError, ModelError
-from metamath_ray.inference.models import check_kind, check_prompt_set, read_metadata, resolve_model
+from metamath_ray.errors import ConfigError
+from metamath_ray.inference.models import check_kind, check_prompt_set, check_verifier_prompt, resolve_model
 from metamath_ray.prompts import load_prompt_set, load_verifier_prompt
 from services.solve.access import with_environment
 from services.solve.ingress import SolveIngress
@@ -66,12 +66,7 @@ def check(config: SolveConfig) -> None:
         return
     verifier, prompt = resolve_model(config.verifier.model), load_verifier_prompt(config.verifier_prompt)
     check_kind(verifier, "verifier")
-    trained_on = read_metadata(verifier).get("verifier_prompt_hash")
-    if trained_on not in (None, prompt.hash):
-        raise ModelError(
-            f"{verifier} was trained with another verifier prompt ({trained_on}) than {config.verifier_prompt!r} "
-            f"({prompt.hash}); set verifier_prompt to the one it knows"
-        )
+    check_verifier_prompt(verifier, name=config.verifier_prompt, prompt_hash=prompt.hash)
 
 
 def _model(config: SolveConfig, engine: ServeEngineConfig, replicas: ReplicasConfig, *, name: str) -> Application:
