@@ -5,8 +5,6 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from importlib.metadata import version
-from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metamath_ray.errors import RunDirectoryError
@@ -16,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from metamath_ray.config import ExportConfig
-    from metamath_ray.storage import RunDirectory
+    from metamath_ray.storage import RunDirectory, RunSummary
 
 
 def _plan(arguments: Sequence[str]) -> None:
@@ -91,10 +89,18 @@ def _show_run(run_directory: str) -> None:
     stage = manifest.stages.get("bootstrap", {})
     seconds_a_token = stage["seconds"] / stage["num_tokens"] if stage.get("num_tokens") else None
     console.print(run_table(summary, seconds_a_token=seconds_a_token))
-    state = "running" if run.is_locked() else "complete" if summary.num_finished == summary.num_planned else "stopped"
-    console.print(
-        f"{state}: {summary.num_finished:,} of {summary.num_planned:,} items; outcomes: {run_directory}/outcomes"
-    )
+    done = f"{summary.num_finished:,} of {summary.num_planned:,} items"
+    console.print(f"{_state(run, summary)}: {done}; outcomes: {run_directory}/outcomes")
+
+
+def _state(run: "RunDirectory", summary: "RunSummary") -> str:
+    """Name the state of a run; a bucket has no lock, so there it takes the time of the last outcomes."""
+    if run.is_locked():
+        return "running"
+    if summary.num_finished == summary.num_planned:
+        return "complete"
+    last = None if run.local_path else run.last_stored()
+    return f"unfinished, last stored {last:%Y-%m-%d %H:%M:%S} UTC" if last else "stopped"
 
 
 def _export(arguments: Sequence[str]) -> None:
@@ -104,16 +110,14 @@ def _export(arguments: Sequence[str]) -> None:
     command = parse_arguments(ExportCommand, arguments, program=f"{PROGRAM} export")
     from rich.console import Console
 
-    from metamath_ray.export import read_rows
-    from metamath_ray.export.run_export import export_run
+    from metamath_ray.export.run_export import export_run, first_rows
     from metamath_ray.storage import RunDirectory
     from metamath_ray.terminal import export_table, row_panel
 
     console, run = Console(highlight=False), RunDirectory(command.run_directory)
     summary = export_run(run, _export_config(run, command.export))
     console.print(export_table(summary))
-    rows = read_rows(Path(command.run_directory, "dataset", "metamathqa.jsonl")) if summary.num_exported else iter(())
-    for row in islice(rows, NUM_SHOWN_ROWS):
+    for row in first_rows(run, NUM_SHOWN_ROWS):
         console.print(row_panel(row))
     console.print(
         f"{summary.num_exported:,} rows of {summary.num_problems:,} problems: {command.run_directory}/dataset"
@@ -221,6 +225,18 @@ def _show_answer(console: "Console", url: str, body: dict[str, Any], *, api_key_
     console.print(curl_line(url, body, api_key_env=api_key_env), soft_wrap=True, markup=False)
 
 
+def _submit(arguments: Sequence[str]) -> None:
+    from metamath_ray.arguments import parse_arguments
+    from metamath_ray.config import SubmitCommand, SubmitConfig, split_arguments
+
+    own, options = split_arguments(arguments)
+    command = parse_arguments(SubmitCommand, own, program=f"{PROGRAM} submit")
+    from metamath_ray.distributed.submission import submit
+    from metamath_ray.terminal_submit import SubmissionTerminal
+
+    sys.exit(submit(SubmitConfig(**command.model_dump(), options=options), observer=SubmissionTerminal()))
+
+
 def _grade(arguments: Sequence[str]) -> None:
     from metamath_ray.arguments import parse_arguments
     from metamath_ray.config import GradeCommand
@@ -249,6 +265,7 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str]] = {
     "finetune": (_finetune, "fine-tune a generator, a verifier, or both in sequence; resumes"),
     "serve": (_serve, "answer questions over HTTP: sample, cluster, score, re-rank"),
     "solve": (_solve, "ask a running service one question, and see how its samples voted"),
+    "submit": (_submit, "run a job on a cluster; shows its output, ends with its exit code"),
     "grade": (_grade, "grade a file of answers against references"),
 }
 

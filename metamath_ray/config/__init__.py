@@ -30,6 +30,7 @@ from metamath_ray.config.finetune import (
     FinetuneCommand,
     FinetuneConfig,
     HeldOutConfig,
+    MistakesConfig,
     OptimizerConfig,
     SamplesConfig,
     SolutionsConfig,
@@ -47,6 +48,7 @@ from metamath_ray.config.solve import (
     SolveCommand,
     SolveConfig,
 )
+from metamath_ray.config.submit import SubmitCommand, SubmitConfig, split_arguments
 
 __all__ = [
     "AccessConfig",
@@ -67,6 +69,7 @@ __all__ = [
     "HeldOutConfig",
     "HttpConfig",
     "LimitsConfig",
+    "MistakesConfig",
     "OpenAIEngineConfig",
     "OptimizerConfig",
     "PlanCommand",
@@ -86,7 +89,10 @@ __all__ = [
     "StageConfig",
     "StagesSamplingConfig",
     "StatusCommand",
+    "SubmitCommand",
+    "SubmitConfig",
     "TrainersConfig",
     "describe_validation_error",
     "read_yaml",
+    "split_arguments",
 ]
