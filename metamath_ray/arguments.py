@@ -7,7 +7,14 @@ from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, CliApp, CliSettingsSource, SettingsConfigDict, SettingsError
+from pydantic_settings import (
+    BaseSettings,
+    CliApp,
+    CliSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from metamath_ray.config import describe_validation_error, read_yaml
 from metamath_ray.errors import ConfigError
@@ -52,6 +59,18 @@ def _settings_class(config_class: type[Config], program: str) -> type[BaseSettin
         )
         config: str | None = None
         """YAML file with settings; options on the command line win over it."""
+
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            """Take nothing of the environment: its SEED is no option of ours."""
+            return (init_settings,)
 
     Settings.__doc__ = config_class.__doc__
     return Settings

@@ -225,6 +225,54 @@ def _show_answer(console: "Console", url: str, body: dict[str, Any], *, api_key_
     console.print(curl_line(url, body, api_key_env=api_key_env), soft_wrap=True, markup=False)
 
 
+def _loop(arguments: Sequence[str]) -> None:
+    from metamath_ray.arguments import parse_arguments
+    from metamath_ray.config import LoopCommand
+
+    command = parse_arguments(LoopCommand, arguments, program=f"{PROGRAM} loop")
+    from rich.console import Console
+
+    from metamath_ray.loop import loop_table, run_loop
+
+    console = Console(highlight=False)
+    report = run_loop(
+        command,
+        only=command.only,
+        start=command.start,
+        dry_run=command.dry_run,
+        tell=lambda line: console.print(line, soft_wrap=True, markup=False),
+    )
+    console.print(loop_table(report))
+    if report.exit_code:
+        sys.exit(fail(report.failure, code=report.exit_code))
+
+
+def _evaluate(arguments: Sequence[str]) -> None:
+    from metamath_ray.arguments import parse_arguments
+    from metamath_ray.config import EvaluateCommand
+
+    command = parse_arguments(EvaluateCommand, arguments, program=f"{PROGRAM} evaluate")
+    from rich.console import Console
+
+    from metamath_ray.measuring import evaluate_tables, report
+    from metamath_ray.terminal_evaluation import evaluation_tables
+
+    console, results = Console(highlight=False), evaluate_tables(command)
+    for table in evaluation_tables(results):
+        console.print(table)
+    console.print(f"report: {report(command, results)}", soft_wrap=True)
+
+
+def _report(arguments: Sequence[str]) -> None:
+    from metamath_ray.arguments import parse_arguments
+    from metamath_ray.config import ReportCommand
+
+    command = parse_arguments(ReportCommand, arguments, program=f"{PROGRAM} report")
+    from metamath_ray.measuring import read_results, report
+
+    print(f"report: {report(command, read_results(command))}")
+
+
 def _submit(arguments: Sequence[str]) -> None:
     from metamath_ray.arguments import parse_arguments
     from metamath_ray.config import SubmitCommand, SubmitConfig, split_arguments
@@ -265,6 +313,9 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str]] = {
     "finetune": (_finetune, "fine-tune a generator, a verifier, or both in sequence; resumes"),
     "serve": (_serve, "answer questions over HTTP: sample, cluster, score, re-rank"),
     "solve": (_solve, "ask a running service one question, and see how its samples voted"),
+    "evaluate": (_evaluate, "compute every figure from tables of samples, and write a report"),
+    "report": (_report, "write the report of an evaluation anew"),
+    "loop": (_loop, "run steps in order, each made from earlier ones; skips what is unchanged"),
     "submit": (_submit, "run a job on a cluster; shows its output, ends with its exit code"),
     "grade": (_grade, "grade a file of answers against references"),
 }

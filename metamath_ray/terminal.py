@@ -6,7 +6,6 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,9 +18,10 @@ from rich.text import Text
 from metamath_ray.distributed.items import BlockCounts
 from metamath_ray.distributed.sample import SampleReport
 from metamath_ray.distributed.trial import Estimate, PreviewRow
+from metamath_ray.errors import RunDirectoryError
 from metamath_ray.export import ExportSummary, MetaMathQARow
 from metamath_ray.export.metamathqa import AUGMENTATION_TAGS
-from metamath_ray.storage import KindSummary, RunSummary
+from metamath_ray.storage import KindSummary, RunDirectory, RunSummary
 from metamath_ray.training.examples import LeftOut
 from metamath_ray.training.report import FinetuneReport
 from metamath_ray.types import Augmentation, RejectionReason
@@ -60,13 +60,12 @@ def _flush() -> None:
 
 
 def _keep(said: bytes, run_directory: str | None) -> None:
-    if run_directory is None or not Path(run_directory, "manifest.json").is_file():
+    if run_directory is None:
         return
-    with suppress(OSError):
-        log = Path(run_directory, "logs", "driver.log")
-        log.parent.mkdir(exist_ok=True)
-        with log.open("ab") as file:
-            file.write(said)
+    with suppress(RunDirectoryError):  # it must not hide how the run ended
+        run = RunDirectory(run_directory)
+        if run.exists("manifest.json"):
+            run.append_bytes(said, "logs", "driver.log")
 
 
 class TerminalObserver:

@@ -24,6 +24,7 @@ from metamath_ray.config.bootstrap import (
     StagesSamplingConfig,
     StatusCommand,
 )
+from metamath_ray.config.evaluate import EvaluateCommand, EvaluateConfig, ReportCommand, SampleSetConfig
 from metamath_ray.config.finetune import (
     AdapterConfig,
     DrawConfig,
@@ -37,6 +38,7 @@ from metamath_ray.config.finetune import (
     StageConfig,
     TrainersConfig,
 )
+from metamath_ray.config.loop import LoopCommand, LoopConfig, StepConfig
 from metamath_ray.config.sample import SampleCommand, SampleConfig
 from metamath_ray.config.solve import (
     AccessConfig,
@@ -59,6 +61,8 @@ __all__ = [
     "BootstrapConfig",
     "DrawConfig",
     "EngineConfig",
+    "EvaluateCommand",
+    "EvaluateConfig",
     "ExecutionConfig",
     "ExportCommand",
     "ExportConfig",
@@ -69,6 +73,8 @@ __all__ = [
     "HeldOutConfig",
     "HttpConfig",
     "LimitsConfig",
+    "LoopCommand",
+    "LoopConfig",
     "MistakesConfig",
     "OpenAIEngineConfig",
     "OptimizerConfig",
@@ -76,8 +82,10 @@ __all__ = [
     "PreviewCommand",
     "RayConfig",
     "ReplicasConfig",
+    "ReportCommand",
     "SampleCommand",
     "SampleConfig",
+    "SampleSetConfig",
     "SamplesConfig",
     "SamplingConfig",
     "ServeCommand",
@@ -89,6 +97,7 @@ __all__ = [
     "StageConfig",
     "StagesSamplingConfig",
     "StatusCommand",
+    "StepConfig",
     "SubmitCommand",
     "SubmitConfig",
     "TrainersConfig",

@@ -1,6 +1,7 @@
 """Files as streams of raw records: JSON lines (plain or gzip), a JSON array, a folder of JSON files, parquet."""
 
 import gzip
+import hashlib
 import io
 import json
 import re
@@ -20,6 +21,20 @@ _CHUNK_CHARACTERS = 1 << 20
 _BATCH_ROWS = 1024
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _SEPARATOR = re.compile(r"[\s,]*")
+
+
+def source_hash(path: str | None) -> str | None:
+    """Hash the files of a source, so that changed or appended input is noticed; None where they are not local."""
+    place = Path(path).expanduser() if path else None
+    if place is None or not place.exists():
+        return None
+    files = sorted(file for file in place.rglob("*") if file.is_file()) if place.is_dir() else [place]
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(str(file.relative_to(place)).encode())
+        with file.open("rb") as opened:
+            digest.update(hashlib.file_digest(opened, "sha256").digest())
+    return digest.hexdigest()[:24]
 
 
 def read_records(path: Path) -> Iterator[RawRecord]:

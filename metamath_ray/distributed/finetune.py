@@ -15,17 +15,26 @@ import ray
 from metamath_ray.config import DrawConfig, FinetuneConfig, StageConfig
 from metamath_ray.distributed.cluster import connected
 from metamath_ray.distributed.draw_samples import draw_samples
-from metamath_ray.distributed.finetune_checks import Checked, check, open_run, required, tracker_environment
+from metamath_ray.distributed.finetune_checks import (
+    Checked,
+    check,
+    open_run,
+    required,
+    shared_folder,
+    tracker_environment,
+)
 from metamath_ray.distributed.observer import Silent, TrainingObserver
 from metamath_ray.distributed.stage_files import CHECKPOINTS, read_json, write_json
 from metamath_ray.distributed.stage_measure import generator_quality, verifier_quality
 from metamath_ray.distributed.stage_training import train
 from metamath_ray.distributed.stage_units import UnitSettings, write_examples, write_units
 from metamath_ray.distributed.train_worker import StageJob
-from metamath_ray.errors import ConfigError, DataError
+from metamath_ray.errors import DataError
 from metamath_ray.storage import Manifest, RunDirectory
 from metamath_ray.storage.manifest import now
+from metamath_ray.storage.samples import SAMPLE_SCHEMA, SAMPLES_FILE
 from metamath_ray.training.examples import Example, LeftOut
+from metamath_ray.training.mistakes import mistakes
 from metamath_ray.training.plot import plot_losses
 from metamath_ray.training.progress import METRICS_FILE
 from metamath_ray.training.report import FinetuneReport, StageReport
@@ -43,9 +52,7 @@ def finetune(config: FinetuneConfig, observer: TrainingObserver | None = None) -
         RunFailed: Training failed and was not to be saved; the last checkpoint stays.
     """
     run, watching = RunDirectory(config.run_directory), observer or Silent()
-    root = run.local_path
-    if root is None:
-        raise ConfigError(f"run_directory {config.run_directory!r}: fine-tuning needs a folder that all nodes see")
+    root = shared_folder(run)
     num_cpus, num_gpus = required(config)
     with run.lock():
         watching.stage("checking model, prompts and data")
@@ -92,6 +99,9 @@ def _run_stage(
     if stage.samples and stage.samples.draw:
         observer.stage(f"{name}: drawing samples")
         _draw(stage.samples.draw, folder, parent, checked.config, observer)
+    if stage.samples and stage.samples.mistakes and not (folder / SAMPLES_FILE).exists():
+        observer.stage(f"{name}: making mistakes")
+        RunDirectory(str(folder)).write_batches(mistakes(stage.samples.mistakes), SAMPLE_SCHEMA, SAMPLES_FILE)
     observer.stage(f"{name}: preparing the data")
     data = _prepare(folder, stage, checked)
     if not model.is_dir():
@@ -147,7 +157,8 @@ def _sample_set(folder: Path, stage: StageConfig, seed: int) -> SampleSet | None
 
 
 def _samples_path(folder: Path, stage: StageConfig) -> str:
-    return (stage.samples and stage.samples.path) or str(folder / "samples")
+    assert stage.samples is not None  # noqa: S101  asked for stages with samples alone
+    return stage.samples.path or str(folder / (SAMPLES_FILE if stage.samples.mistakes else "samples"))
 
 
 def _examples(stage: StageConfig, samples: SampleSet | None, seed: int) -> Iterator[Example]:

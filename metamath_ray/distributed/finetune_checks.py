@@ -10,7 +10,6 @@ from typing import Any
 from metamath_ray.config import FinetuneConfig, SamplesConfig, SourceConfig, StageConfig
 from metamath_ray.datasets import ProblemSource, read_problems
 from metamath_ray.distributed.bootstrap import required_cpus
-from metamath_ray.distributed.preflight import source_hash
 from metamath_ray.distributed.stage_files import check_layout
 from metamath_ray.errors import ConfigError, DataError, RunDirectoryError
 from metamath_ray.inference.models import check_prompt_set, model_hash, resolve_model
@@ -26,6 +25,7 @@ from metamath_ray.prompts import (
     load_verifier_prompt,
 )
 from metamath_ray.storage import Manifest, RunDirectory
+from metamath_ray.storage.locations import content_hash, is_there
 from metamath_ray.training.losses import LabelTokens
 from metamath_ray.training.models import check_vocabulary
 from metamath_ray.training.progress import require_tracker
@@ -52,6 +52,20 @@ class Checked:
     verifier_prompt: VerifierPrompt
     label_tokens: LabelTokens | None
     held_out: list[Problem]
+
+
+def shared_folder(run: RunDirectory) -> Path:
+    """Return the run's folder, which is to be on a disk.
+
+    Raises:
+        ConfigError: The run is in a bucket.
+    """
+    if run.local_path is None:
+        raise ConfigError(
+            f"run_directory {run.root}: checkpoints and models need a folder that all nodes see; give a path on a "
+            "shared disk (only stages.*.solutions.rows and stages.*.samples.path may be in a bucket)"
+        )
+    return run.local_path
 
 
 def check(config: FinetuneConfig) -> Checked:
@@ -96,7 +110,7 @@ def _label_tokens(config: FinetuneConfig, prompt: VerifierPrompt, tokenizer: Tok
 def _check_data(name: str, stage: StageConfig) -> None:
     paths = [stage.solutions.rows if stage.solutions else None, stage.samples.path if stage.samples else None]
     for path in filter(None, paths):
-        if not Path(path).exists():
+        if not is_there(path):
             raise DataError(f"stages.{name}: {path}: no such file or folder")
     if stage.solutions and stage.solutions.problems:
         _read_first(stage.solutions.problems)
@@ -152,7 +166,7 @@ def _content(checked: Checked) -> dict[str, Any]:
     config = checked.config
     hashes = {
         name: [
-            source_hash(str(rows_file(stage.solutions.rows))) if stage.solutions and stage.solutions.rows else None,
+            content_hash(rows_file(stage.solutions.rows)) if stage.solutions and stage.solutions.rows else None,
             _samples_hash(stage.samples) if stage.samples else None,
         ]
         for name, stage in config.stages.items()
@@ -168,7 +182,8 @@ def _content(checked: Checked) -> dict[str, Any]:
 
 def _samples_hash(samples: SamplesConfig) -> list[str | None]:
     """Hash what is read: of a bootstrap's run directory, its plan and its outcomes."""
-    path = Path(samples.path or "")
-    is_run = (path / "manifest.json").is_file()
-    parts = [path / "plan.parquet", path / "outcomes"] if is_run else [path] if samples.path else []
-    return [source_hash(str(part)) for part in parts]
+    if samples.path is None:
+        return []
+    run = RunDirectory(samples.path)
+    parts = [["plan.parquet"], ["outcomes"]] if run.exists("manifest.json") else [[]]
+    return [content_hash(run.path(*part)) for part in parts]

@@ -1,12 +1,11 @@
 """Look at everything a run needs before anything is started or written."""
 
-import hashlib
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from metamath_ray.config import BootstrapConfig, OpenAIEngineConfig, SamplingConfig
+from metamath_ray.datasets.files import source_hash
 from metamath_ray.errors import ConfigError
 from metamath_ray.inference.models import check_kind, check_prompt_set, model_hash, resolve_model
 from metamath_ray.prompts import PromptSet, Renderer, load_prompt_set, load_tokenizer
@@ -56,20 +55,6 @@ def check(config: BootstrapConfig) -> Checked:
         "model_hash": model_hash(model_path),
     }
     return Checked(config=config, prompt_set=prompt_set, model_path=model_path, content=content)
-
-
-def source_hash(path: str | None) -> str | None:
-    """Hash the files of a source, so that changed or appended input is noticed; None where they are not local."""
-    place = Path(path).expanduser() if path else None
-    if place is None or not place.exists():
-        return None
-    files = sorted(file for file in place.rglob("*") if file.is_file()) if place.is_dir() else [place]
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(str(file.relative_to(place)).encode())
-        with file.open("rb") as opened:
-            digest.update(hashlib.file_digest(opened, "sha256").digest())
-    return digest.hexdigest()[:24]
 
 
 def api_key(engine: OpenAIEngineConfig) -> str:

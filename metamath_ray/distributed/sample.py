@@ -19,10 +19,8 @@ from metamath_ray.distributed.planning import open_growing_run
 from metamath_ray.distributed.preflight import Checked, check
 from metamath_ray.distributed.scoring import check_verifier, plan_scores, read_scores, score_solutions
 from metamath_ray.storage import RunDirectory, unfinished_positions
-from metamath_ray.storage.samples import SAMPLE_SCHEMA, read_samples, solution_id
+from metamath_ray.storage.samples import GREEDY_FILE, SAMPLE_SCHEMA, SAMPLES_FILE, read_samples, solution_id
 from metamath_ray.types import content_id
-
-SAMPLES_FILE, GREEDY_FILE = "samples.parquet", "greedy.parquet"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +95,7 @@ def _sampled(config: SampleConfig) -> BootstrapConfig:
 
 def _greedy(config: SampleConfig) -> BootstrapConfig:
     sampling = SamplingConfig(temperature=0, max_tokens=config.sampling.max_tokens)
-    return _drawing(config, f"{config.run_directory}/greedy", num_samples=1, sampling=sampling)
+    return _drawing(config, RunDirectory(config.run_directory).path("greedy"), num_samples=1, sampling=sampling)
 
 
 def _drawing(

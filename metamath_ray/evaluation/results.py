@@ -93,7 +93,8 @@ class Group:
 
     Attributes:
         name: "level 3", "algebra", "2 steps", "question: 100-199 characters", …
-        accuracy: Name of a metric → its accuracy on this part, with all samples.
+        accuracy: Name of a metric → its accuracy on this part, with all samples: "pass_at_1" (sampled), "greedy",
+            "majority_vote", "weighted_vote" and "pass_at_k", as far as they are there.
     """
 
     name: str
@@ -107,16 +108,17 @@ class Rates:
 
     Attributes:
         unparsed: Ended by itself and states no answer that can be read.
-        truncated: Cut by the token limit.
-        timed_out: Comparison with the reference ran out of time or memory (part of `undecided`).
+        truncated: Cut by the token limit; None where the table does not say how samples ended.
+        timed_out: Comparison with the reference ran out of time or memory (part of `undecided`); None where the table
+            does not say why a sample is undecided.
         undecided: The grader could not tell.
         duplicate: The text stands earlier among the problem's samples.
         inconsistent: Problems in which one cluster holds both a correct and an incorrect sample.
     """
 
     unparsed: float
-    truncated: float
-    timed_out: float
+    truncated: float | None
+    timed_out: float | None
     undecided: float
     duplicate: float
     inconsistent: float
@@ -153,8 +155,9 @@ class Evaluation:
         replay: Adaptive sampling, by strategy (majority vote, and weighted vote where there are scores).
         verifier: None without scores.
         groups: Kind of part ("level", "subject", "num_steps", "question length") → parts.
-        num_tokens: Tokens generated a problem for all N samples.
-        by_problem: Metric → one value a problem, in the order of `problem_ids`, at k = N; "greedy" among them.
+        num_tokens: Tokens generated a problem for all N samples; None where the table does not know them.
+        by_problem: Metric → one value a problem, in the order of `problem_ids`, at k = N; "greedy" and "pass_at_1"
+            (sampled) among them.
         manifest: What the samples' own run says of itself: configuration, versions, hardware, seed; {} if unknown.
     """
 
@@ -171,7 +174,7 @@ class Evaluation:
     verifier: VerifierFigures | None
     groups: Mapping[str, tuple[Group, ...]]
     rates: Rates
-    num_tokens: Estimate
+    num_tokens: Estimate | None
     problem_ids: tuple[str, ...]
     by_problem: Mapping[str, tuple[float, ...]]
     manifest: Mapping[str, Any]

@@ -1,12 +1,12 @@
 """The data card (README.md) of an exported data set, as the Hugging Face Hub reads it."""
 
-import re
 from collections.abc import Mapping, Sequence
 
 import yaml
 
 from metamath_ray.export.metamathqa import AUGMENTATION_TAGS
 from metamath_ray.export.summary import ExportSummary
+from metamath_ray.storage.publishing import publishable
 
 _LICENCES: Mapping[str, tuple[str, str]] = {
     "gsm8k": ("mit", "GSM8K (Cobbe et al., 2021), github.com/openai/grade-school-math, MIT licence"),
@@ -16,12 +16,6 @@ _LICENCES: Mapping[str, tuple[str, str]] = {
 """Source → identifier on the Hub, and where the seed questions come from."""
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
-_SECRET = re.compile(
-    r"password|passphrase|secret|credential|authorization|api_?key|private_?key|(?:^|_)(?:key|token)$", re.IGNORECASE
-)
-_USER_IN_URL = re.compile(r"(?<=://)[^/\s@]+@")
-_MACHINE_PATH = re.compile(r"(?<![\w.:/~])(?:file://)?~?(?:/[^\s/,;:'\"]+)+/([^\s/,;:'\"]+)/?")
-
 _LOADING = """\
 ```python
 from datasets import load_dataset
@@ -44,24 +38,6 @@ def data_card(summary: ExportSummary, manifest: Mapping[str, object]) -> str:
         "## How to load it\n\n" + _LOADING,
     ]
     return "\n\n".join(sections) + "\n"
-
-
-def publishable(value: object, name: str = "") -> object:
-    """Return the value in plain YAML types, secrets hidden and machine paths cut to their last part.
-
-    A secret is recognized by its name (`api_key`, `hf_token`, `password`, …) or as the user part of a URL.
-    """
-    if _SECRET.search(name) and value is not None:
-        return "(hidden)"
-    match value:
-        case Mapping():
-            return {str(key): publishable(inner, str(key)) for key, inner in value.items()}
-        case None | bool() | int() | float():
-            return value
-        case list() | tuple() | set() | frozenset():
-            return [publishable(inner) for inner in value]
-        case _:
-            return _MACHINE_PATH.sub(r"\1", _USER_IN_URL.sub("", str(value)))
 
 
 def _yaml(value: object) -> str:

@@ -1,13 +1,16 @@
 """A run's outcomes → its data set."""
 
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
 
 from metamath_ray.config import ExportConfig
 from metamath_ray.datasets import ContaminationKind, Decontaminator, ProblemSource, read_problems
-from metamath_ray.errors import RunDirectoryError
-from metamath_ray.export.selection import select_rows, solved_problem_ids
+from metamath_ray.export.metamathqa import MetaMathQARow
+from metamath_ray.export.selection import Rejected, Selected, select_rows, solved_problem_ids
 from metamath_ray.export.summary import ExportSummary
-from metamath_ray.export.writer import write_export
+from metamath_ray.export.writer import FILES, TABLE_FILE, write_export
 from metamath_ray.storage import PlanIndex, RunDirectory, outcome_from_row, outcomes_in_plan_order
 from metamath_ray.storage.manifest import now
 from metamath_ray.types import Outcome
@@ -19,11 +22,9 @@ def export_run(run: RunDirectory, config: ExportConfig) -> ExportSummary:
     """Write `dataset/` of a run out of the outcomes that it has, finished or not.
 
     Raises:
-        RunDirectoryError: It is no run, is in a bucket, or cannot be written.
+        RunDirectoryError: It is no run, or cannot be written.
         DataError: A test set to decontaminate against is malformed.
     """
-    if run.local_path is None:
-        raise RunDirectoryError(f"{run.root}: the export writes to a folder; copy the run to this machine first")
     manifest = run.read_manifest()
     index = PlanIndex(run)
     selection = select_rows(
@@ -41,7 +42,7 @@ def export_run(run: RunDirectory, config: ExportConfig) -> ExportSummary:
         "hardware": manifest.hardware,
         "created": manifest.created,
     }
-    summary = write_export(selection, run.local_path / DATASET_FOLDER, told)
+    summary = _write(selection, run, told)
     manifest.stages["export"] = {
         "ended": now(),
         "num_rows": summary.num_exported,
@@ -50,6 +51,27 @@ def export_run(run: RunDirectory, config: ExportConfig) -> ExportSummary:
     }
     run.write_manifest(manifest)
     return summary
+
+
+def _write(selection: Iterable[Selected | Rejected], run: RunDirectory, told: Mapping[str, object]) -> ExportSummary:
+    """Write the folder; for a bucket on this machine first, because a name in a bucket cannot be taken back."""
+    if run.local_path:
+        return write_export(selection, run.local_path / DATASET_FOLDER, told)
+    with tempfile.TemporaryDirectory(prefix="metamath-ray-") as scratch:
+        summary = write_export(selection, Path(scratch), told)
+        run.write_files([Path(scratch, name) for name in FILES], DATASET_FOLDER)
+    return summary
+
+
+def first_rows(run: RunDirectory, num_rows: int) -> list[MetaMathQARow]:
+    """Read the first rows of a run's data set.
+
+    Raises:
+        RunDirectoryError: There is none.
+    """
+    names = ["query", "response", "type", "original_question"]
+    batches = run.read_batches(DATASET_FOLDER, TABLE_FILE, columns=names)
+    return [MetaMathQARow(**row) for row in islice((row for batch in batches for row in batch.to_pylist()), num_rows)]
 
 
 def _outcomes(run: RunDirectory, index: PlanIndex) -> Iterator[Outcome]:

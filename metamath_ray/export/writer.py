@@ -24,6 +24,8 @@ ROWS_FILE = "metamathqa.jsonl"
 TABLE_FILE = "metamathqa.parquet"
 REJECTED_FILE = "rejected.jsonl"
 CARD_FILE = "README.md"
+FILES = (ROWS_FILE, TABLE_FILE, REJECTED_FILE, CARD_FILE)
+"""In the order in which they appear."""
 
 TABLE_SCHEMA = pyarrow.schema(
     [
@@ -85,7 +87,7 @@ def _replaced_together(directory: Path) -> Iterator[Path]:
         directory.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=".export-", dir=directory))
         yield staging
-        for name in (ROWS_FILE, TABLE_FILE, REJECTED_FILE, CARD_FILE):
+        for name in FILES:
             _synchronize(staging / name)
             (staging / name).replace(directory / name)
     except OSError as error:

@@ -1,10 +1,10 @@
 """A run's folder, on a disk or in a bucket: where everything lies, and how it is written without ever half-writing."""
 
-import os
+import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,32 +14,38 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from metamath_ray.errors import RunDirectoryError
+from metamath_ray.storage import folder_lock
+from metamath_ray.storage.filesystems import below, explained, is_bucket, normalized, open_location, require_bucket
 from metamath_ray.storage.manifest import Manifest
 from metamath_ray.storage.tables import ITEM_TABLES, RunTables
 
 ROWS_PER_GROUP = 1024
 """Plan rows written, and read again, at a time: about a MB."""
 
+COPIED_BYTES = 2**23
+"""Of a file that is copied, at a time."""
+
 
 class RunDirectory:
     """Paths, reads and atomic writes below one run's root; holds no state but the root, and so pickles.
 
     Args:
+        root: A path, or a URL: file, s3, gs, or another that pyarrow opens. Keys come from the environment alone.
         tables: What its plan and its outcomes look like: work items, unless it is said.
+
+    Raises:
+        RunDirectoryError: The URL is malformed, or holds a key.
     """
 
     def __init__(self, root: str, tables: RunTables = ITEM_TABLES) -> None:
         self._tables = tables
-        self.root = root if "://" in root else str(Path(root).absolute())
+        self.root = normalized(root)
 
     def __repr__(self) -> str:
         return f"RunDirectory({self.root!r})"
 
     def _filesystem(self, *parts: str) -> tuple[fs.FileSystem, str]:
-        try:
-            filesystem, base = fs.FileSystem.from_uri(self.root)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise RunDirectoryError(f"{self.root}: cannot open this run directory ({error})") from error
+        filesystem, base = open_location(self.root)
         return filesystem, "/".join((base, *parts))
 
     @property
@@ -48,13 +54,14 @@ class RunDirectory:
         return None if "://" in self.root else Path(self.root)
 
     def path(self, *parts: str) -> str:
-        """Return the address of something in the run, for messages and for Ray Data."""
-        return "/".join((self.root, *parts))
+        """Return the address of something in the run."""
+        return below(self.root, *parts)
 
     def exists(self, *parts: str) -> bool:
         """Whether there is such a file."""
         filesystem, path = self._filesystem(*parts)
-        return bool(filesystem.get_file_info(path).type == fs.FileType.File)
+        with explained(self.path(*parts), "read"):
+            return bool(filesystem.get_file_info(path).type == fs.FileType.File)
 
     def write_bytes(self, data: bytes, *parts: str) -> None:
         """Write a small file so that a reader sees the old one or the new one, never half of it.
@@ -65,24 +72,43 @@ class RunDirectory:
         with self._atomic_output(*parts) as sink:
             sink.write(data)
 
+    def append_bytes(self, data: bytes, *parts: str) -> None:
+        """Add to a small file of one writer; a bucket cannot add, so there it is written anew."""
+        self.write_bytes((self._read_bytes(*parts) if self.exists(*parts) else b"") + data, *parts)
+
+    def write_files(self, files: Sequence[Path], *parts: str) -> None:
+        """Copy files of this machine into a folder; they appear when all are there, the last one last.
+
+        Raises:
+            RunDirectoryError: The folder cannot be written.
+        """
+        with ExitStack() as outputs:
+            for file in reversed(files):
+                sink = outputs.enter_context(self._atomic_output(*parts, file.name))
+                with file.open("rb") as source:
+                    shutil.copyfileobj(source, sink, COPIED_BYTES)
+                sink.close()
+
     @contextmanager
     def _atomic_output(self, *parts: str) -> Iterator[Any]:
+        """Yield a stream to a hidden file, which gets its name when the block has succeeded.
+
+        In a bucket, too: Arrow completes an upload even where its writer has raised, so only a move is safe.
+        """
         filesystem, path = self._filesystem(*parts)
-        target = f"{path}.{uuid.uuid4().hex[:8]}.tmp"
-        try:
-            filesystem.create_dir(path.rpartition("/")[0], recursive=True)
-            with filesystem.open_output_stream(target) as sink:
-                yield sink
-            filesystem.move(target, path)
-        except BaseException as error:
-            with suppress(OSError):
-                filesystem.delete_file(target)
-            if not isinstance(error, OSError):
+        folder, _, name = path.rpartition("/")
+        target = f"{folder}/.{name}.{uuid.uuid4().hex[:8]}.tmp"
+        with explained(self.path(*parts), "write", "; make room or choose another run_directory, then resume"):
+            try:
+                if not is_bucket(self.root):
+                    filesystem.create_dir(folder, recursive=True)
+                with filesystem.open_output_stream(target) as sink:
+                    yield sink
+                filesystem.move(target, path)
+            except BaseException:
+                with suppress(OSError):
+                    filesystem.delete_file(target)
                 raise
-            reason = os.strerror(error.errno) if error.errno else str(error)
-            raise RunDirectoryError(
-                f"{self.path(*parts)}: cannot write ({reason}); make room or choose another run_directory, then resume"
-            ) from error
 
     def read_text(self, *parts: str) -> str:
         """Read a small file.
@@ -90,20 +116,23 @@ class RunDirectory:
         Raises:
             RunDirectoryError: There is none.
         """
+        return self._read_bytes(*parts).decode()
+
+    def _read_bytes(self, *parts: str) -> bytes:
         with self._input(*parts) as source:
-            return bytes(source.read()).decode()
+            return bytes(source.read())
 
     @contextmanager
     def _input(self, *parts: str) -> Iterator[Any]:
         filesystem, path = self._filesystem(*parts)
-        try:
-            source = filesystem.open_input_file(path)
-        except FileNotFoundError as error:
-            raise RunDirectoryError(f"{self.path(*parts)}: no such file; is this a run directory?") from error
-        except OSError as error:
-            raise RunDirectoryError(f"{self.path(*parts)}: cannot read ({error})") from error
-        with source:
-            yield source
+        with explained(self.path(*parts), "read"):
+            try:
+                source = filesystem.open_input_file(path)
+            except FileNotFoundError as error:
+                require_bucket(self.root)
+                raise RunDirectoryError(f"{self.path(*parts)}: no such file; is this a run directory?") from error
+            with source:
+                yield source
 
     def read_manifest(self) -> Manifest:
         """Read what the run is."""
@@ -123,7 +152,11 @@ class RunDirectory:
 
     def plan_batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """Stream the plan, a few thousand rows at a time."""
-        with self._input("plan.parquet") as source:
+        return self.read_batches("plan.parquet", columns=columns)
+
+    def read_batches(self, *parts: str, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """Stream a parquet file, or some columns of it."""
+        with self._input(*parts) as source:
             yield from pq.ParquetFile(source).iter_batches(ROWS_PER_GROUP, columns=columns)
 
     def read_plan_rows(self, positions: Sequence[int]) -> pa.Table:
@@ -165,10 +198,19 @@ class RunDirectory:
 
     def outcome_shards(self, prefix: str = "") -> list[str]:
         """Return the names of the shards that begin so, sorted."""
-        filesystem, path = self._filesystem("outcomes")
-        listed = filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True))
-        names = (info.base_name.removesuffix(".parquet") for info in listed if info.base_name.endswith(".parquet"))
+        names = (info.base_name.removesuffix(".parquet") for info in self._shard_files())
         return sorted(name for name in names if name.startswith(prefix))
+
+    def last_stored(self) -> datetime | None:
+        """Return when the latest outcomes were stored; None before the first, or where a file system keeps no times."""
+        return max((info.mtime for info in self._shard_files() if info.mtime), default=None)
+
+    def _shard_files(self) -> list[fs.FileInfo]:
+        """List the shards, without what a killed writer left."""
+        filesystem, path = self._filesystem("outcomes")
+        with explained(self.path("outcomes"), "read"):
+            listed = filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True))
+        return [info for info in listed if info.base_name.endswith(".parquet")]
 
     def read_shard(self, shard: str, columns: Sequence[str] | None = None) -> pa.Table:
         """Read one shard of outcomes."""
@@ -193,55 +235,21 @@ class RunDirectory:
 
     def is_locked(self) -> bool:
         """Whether a process holds the run now; always False for a bucket."""
-        if self.local_path is None or not (self.local_path / ".lock").exists():
-            return False
-        try:
-            with (self.local_path / ".lock").open("r") as handle:
-                flock(handle, LOCK_SH | LOCK_NB)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        return False
+        return self.local_path is not None and folder_lock.is_held(self.local_path)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the run for this process, so that two runs do not write one folder.
 
-        A lock dies with its process; a bucket has none, and there ids keep outcomes from mixing.
+        A lock dies with its process. A bucket has none: there the latest `claim` counts, and ids keep outcomes from
+        mixing.
 
         Raises:
-            RunDirectoryError: Another process holds it.
+            RunDirectoryError: Another process holds it, or there is no such bucket.
         """
         if self.local_path is None:
+            require_bucket(self.root)
             yield
             return
-        try:
-            self.local_path.mkdir(parents=True, exist_ok=True)
-            handle = (self.local_path / ".lock").open("a+")
-        except OSError as error:
-            raise RunDirectoryError(f"{self.root}: cannot create this run directory ({error.strerror})") from error
-        with handle:
-            try:
-                flock(handle, LOCK_EX | LOCK_NB)
-            except BlockingIOError:
-                handle.seek(0)
-                owner = handle.read().strip() or "another process"
-                raise RunDirectoryError(
-                    f"{self.root}: in use by {owner}; wait for it, or choose another run_directory"
-                ) from None
-            with suppress(OSError):  # the name is a courtesy, the lock holds without it
-                handle.truncate(0)
-                handle.write(f"process {os.getpid()}")
-                handle.flush()
-            try:
-                yield
-            finally:
-                self._leave_nothing_behind()
-
-    def _leave_nothing_behind(self) -> None:
-        """Take away a folder in which nothing came to be: a start that failed on bad input."""
-        assert self.local_path is not None  # noqa: S101  only local runs are locked
-        if [path.name for path in self.local_path.iterdir()] == [".lock"]:
-            (self.local_path / ".lock").unlink()
-            self.local_path.rmdir()
+        with folder_lock.held(self.local_path):
+            yield

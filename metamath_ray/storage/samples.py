@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from metamath_ray.errors import DataError
+from metamath_ray.storage.filesystems import normalized, open_location, reason
 from metamath_ray.storage.plan_index import PlanIndex, outcomes_in_plan_order
 from metamath_ray.storage.run_directory import RunDirectory
 from metamath_ray.storage.tables import OUTCOME_SCHEMA
@@ -47,6 +48,9 @@ SAMPLE_SCHEMA = pa.schema(
 
 `sample_index` is 0, 1, … N-1 within a problem and a model. How the samples were drawn is in the run's manifest.
 """
+
+SAMPLES_FILE, GREEDY_FILE = "samples.parquet", "greedy.parquet"
+"""Names of the finished tables in the folder of a sampling run."""
 
 _VERDICTS = {
     "": GradeVerdict.CORRECT,
@@ -163,7 +167,7 @@ def read_samples(run: RunDirectory) -> SampleReading:
 
 
 def read_sample_table(path: str) -> Iterator[pa.RecordBatch]:
-    """Stream the samples of a parquet file or of a folder of them, as batches of `SAMPLE_SCHEMA`.
+    """Stream the samples of a parquet file or of a folder of them, a path or a URL, as batches of `SAMPLE_SCHEMA`.
 
     Columns that the schema does not have are left out.
 
@@ -183,14 +187,21 @@ def read_sample_table(path: str) -> Iterator[pa.RecordBatch]:
 
 def _fragments(path: str) -> list[ds.ParquetFileFragment]:
     try:
-        fragments = list(ds.dataset(path, format="parquet").get_fragments())
+        fragments = list(_dataset(path).get_fragments())
     except FileNotFoundError:
         raise DataError(f"{path}: no such file or folder; expected a table of samples in parquet") from None
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path}: is not a readable parquet file: {_line(error)}") from None
+        raise DataError(f"{path}: is not a readable parquet file: {reason(error)}") from None
     if not fragments:
         raise DataError(f"{path}: holds no file; expected a table of samples in parquet")
     return fragments
+
+
+def _dataset(path: str) -> ds.Dataset:
+    if "://" not in path:
+        return ds.dataset(path, format="parquet")
+    filesystem, place = open_location(normalized(path))
+    return ds.dataset(place, format="parquet", filesystem=filesystem)
 
 
 def _batches(fragments: list[ds.ParquetFileFragment]) -> Iterator[pa.RecordBatch]:
@@ -199,8 +210,4 @@ def _batches(fragments: list[ds.ParquetFileFragment]) -> Iterator[pa.RecordBatch
             for batch in fragment.to_batches(columns=SAMPLE_SCHEMA.names, batch_size=ROWS_PER_BATCH):
                 yield batch.cast(SAMPLE_SCHEMA)
         except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{fragment.path}: cannot be read as a table of samples: {_line(error)}") from None
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200]
+            raise DataError(f"{fragment.path}: cannot be read as a table of samples: {reason(error)}") from None

@@ -4,7 +4,6 @@ import random
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from metamath_ray.config import SamplesConfig, SolutionsConfig
@@ -13,6 +12,7 @@ from metamath_ray.datasets.files import read_records
 from metamath_ray.datasets.records import Record, parse_record, shown
 from metamath_ray.errors import DataError
 from metamath_ray.storage import RunDirectory
+from metamath_ray.storage.locations import local_copy
 from metamath_ray.storage.samples import read_sample_table, read_samples
 from metamath_ray.training.examples import Example
 from metamath_ray.training.units import UnitKind
@@ -41,15 +41,16 @@ def solution_examples(config: SolutionsConfig, *, seed: int) -> Iterator[Example
 
 
 def _from_rows(path: str) -> Iterator[Example]:
-    for raw in read_records(rows_file(path)):
-        record = parse_record(raw)
-        tag = str(record.value("type") or "").rpartition("_")[0]
-        yield Example(
-            kind=UnitKind.SOLUTION,
-            source=SOURCE_OF_TAG.get(tag, tag.lower()),
-            question=_text(record, "query"),
-            solutions=(_text(record, "response"),),
-        )
+    with local_copy(rows_file(path)) as file:
+        for raw in read_records(file):
+            record = parse_record(raw)
+            tag = str(record.value("type") or "").rpartition("_")[0]
+            yield Example(
+                kind=UnitKind.SOLUTION,
+                source=SOURCE_OF_TAG.get(tag, tag.lower()),
+                question=_text(record, "query"),
+                solutions=(_text(record, "response"),),
+            )
 
 
 def _text(record: Record, column: str) -> str:
@@ -61,16 +62,18 @@ def _text(record: Record, column: str) -> str:
     return "" if is_blank else record.text_or_number(column)
 
 
-def rows_file(path: str) -> Path:
+def rows_file(path: str) -> str:
     """Return the file of rows that is meant: itself, or the data set of a bootstrap's run directory.
 
     Raises:
         DataError: The run has no data set.
     """
-    exported = Path(path, "dataset", "metamathqa.parquet")
-    if Path(path, "manifest.json").is_file() and not exported.is_file():
+    run, exported = RunDirectory(path), ("dataset", "metamathqa.parquet")
+    if run.exists(*exported):
+        return run.path(*exported)
+    if run.exists("manifest.json"):
         raise DataError(f"{path}: this run has no data set yet; run `metamath-ray export --run-directory {path}`")
-    return exported if exported.is_file() else Path(path)
+    return path
 
 
 def _from_problems(config: SolutionsConfig) -> Iterator[Example]:
@@ -203,6 +206,7 @@ def _usable_rows(path: str, side: str, config: SamplesConfig, seed: int) -> Iter
 
 
 def _sample_rows(path: str) -> Iterator[Mapping[str, Any]]:
-    batches = read_samples(RunDirectory(path)) if Path(path, "manifest.json").is_file() else read_sample_table(path)
+    run = RunDirectory(path)
+    batches = read_samples(run) if run.exists("manifest.json") else read_sample_table(path)
     for batch in batches:
         yield from batch.to_pylist()

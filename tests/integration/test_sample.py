@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from metamath_ray.config import SampleConfig
-from metamath_ray.distributed.sample import SAMPLES_FILE, sample
+from metamath_ray.distributed.sample import sample
 from metamath_ray.embedded import checkpoint_path
 from metamath_ray.errors import ModelError, RunDirectoryError
 from metamath_ray.storage import RunDirectory
+from metamath_ray.storage.samples import SAMPLES_FILE
 from tests.integration.conftest import APPLICATION, Cluster, outcomes, planned_ids
 
 WAIT_SECONDS = 120

@@ -92,3 +92,13 @@ def test_an_unknown_setting_in_the_file_is_named(tmp_path: Path) -> None:
     path.write_text("source: {format: word_problems}\nsampling: {sovle: {temperature: 1}}\n")
     with pytest.raises(ConfigError, match=r"sampling\.sovle"):
         parse("--config", str(path))
+
+
+def test_the_environment_sets_no_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEED", "3")
+    monkeypatch.setenv("ENGINE__MODEL", "other")
+    command = parse_arguments(BootstrapCommand, ["--source.format", "word_problems"], program="test")
+    assert command.seed == 0
+    assert (
+        parse_arguments(BootstrapCommand, ["--source.format", "word_problems", "--seed", "4"], program="test").seed == 4
+    )

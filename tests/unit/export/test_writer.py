@@ -10,7 +10,7 @@ import yaml
 from metamath_ray.datasets import Decontaminator
 from metamath_ray.errors import RunDirectoryError
 from metamath_ray.export import Rejected, Selected, read_rows, select_rows, write_export
-from metamath_ray.export.data_card import publishable
+from metamath_ray.storage.publishing import publishable
 from metamath_ray.types import Augmentation, Outcome, OutcomeStatus
 
 FILES = ["README.md", "metamathqa.jsonl", "metamathqa.parquet", "rejected.jsonl"]

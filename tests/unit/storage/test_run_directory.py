@@ -1,10 +1,13 @@
 import multiprocessing
 import random
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from pyarrow import fs
 
 from metamath_ray.errors import DataError, RunDirectoryError
 from metamath_ray.storage import (
@@ -17,6 +20,7 @@ from metamath_ray.storage import (
     summarize,
     unfinished_positions,
 )
+from metamath_ray.storage.filesystems import open_location
 from metamath_ray.storage.run_directory import ROWS_PER_GROUP
 from metamath_ray.types import OutcomeStatus
 from tests.records import make_item, make_outcome
@@ -25,6 +29,14 @@ from tests.records import make_item, make_outcome
 @pytest.fixture
 def run(tmp_path: Path) -> RunDirectory:
     return RunDirectory(str(tmp_path / "run"))
+
+
+@pytest.fixture(params=["path", "file URL", "memory"])
+def anywhere(request: pytest.FixtureRequest, tmp_path: Path) -> RunDirectory:
+    """A run on this machine, and one on a file system that pyarrow opens by URL."""
+    place = tmp_path / "run"
+    memory = f"fsspec+memory://{tmp_path.name}/run"
+    return RunDirectory({"path": str(place), "file URL": place.as_uri(), "memory": memory}[request.param])
 
 
 def plan(run: RunDirectory, num_items: int) -> None:
@@ -37,13 +49,13 @@ def store(run: RunDirectory, numbers: list[int], shard: str, status: OutcomeStat
     run.write_outcomes(rows, shard)
 
 
-def test_a_plan_is_read_back_by_position_across_row_groups(run: RunDirectory) -> None:
-    plan(run, 2 * ROWS_PER_GROUP + 7)
+def test_a_plan_is_read_back_by_position_across_row_groups(anywhere: RunDirectory) -> None:
+    plan(anywhere, 2 * ROWS_PER_GROUP + 7)
     positions = [0, 5, ROWS_PER_GROUP - 1, ROWS_PER_GROUP, 2 * ROWS_PER_GROUP + 6]
-    table = run.read_plan_rows(positions)
+    table = anywhere.read_plan_rows(positions)
     assert table.column("position").to_pylist() == positions
     assert table.column("item_id").to_pylist() == [make_item(number).item_id for number in positions]
-    assert run.count_plan() == 2 * ROWS_PER_GROUP + 7
+    assert anywhere.count_plan() == 2 * ROWS_PER_GROUP + 7
 
 
 def test_a_plan_that_fails_half_way_leaves_nothing(run: RunDirectory, tmp_path: Path) -> None:
@@ -56,11 +68,11 @@ def test_a_plan_that_fails_half_way_leaves_nothing(run: RunDirectory, tmp_path: 
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
-def test_unfinished_positions_are_what_has_no_outcome(run: RunDirectory) -> None:
-    plan(run, 10)
-    store(run, [3, 1], "a")
-    store(run, [9], "b")
-    assert unfinished_positions(run).tolist() == [0, 2, 4, 5, 6, 7, 8]
+def test_unfinished_positions_are_what_has_no_outcome(anywhere: RunDirectory) -> None:
+    plan(anywhere, 10)
+    store(anywhere, [3, 1], "a")
+    store(anywhere, [9], "b")
+    assert unfinished_positions(anywhere).tolist() == [0, 2, 4, 5, 6, 7, 8]
 
 
 def test_an_index_knows_what_is_not_planned(run: RunDirectory) -> None:
@@ -69,23 +81,23 @@ def test_an_index_knows_what_is_not_planned(run: RunDirectory) -> None:
     assert index.positions([make_item(4).item_id, "f" * 24, make_item(0).item_id, "0" * 24]).tolist() == [4, -1, 0, -1]
 
 
-def test_outcomes_come_in_the_order_of_the_plan_and_once(run: RunDirectory) -> None:
-    plan(run, 40)
+def test_outcomes_come_in_the_order_of_the_plan_and_once(anywhere: RunDirectory) -> None:
+    plan(anywhere, 40)
     numbers = list(range(40))
     random.Random(3).shuffle(numbers)
     for start in range(0, 40, 7):
-        store(run, numbers[start : start + 7], f"shard{start}")
-    store(run, [5, 6], "again")
-    store(run, [1000], "of-an-earlier-plan")
-    rows = list(outcomes_in_plan_order(run, PlanIndex(run)))
+        store(anywhere, numbers[start : start + 7], f"shard{start}")
+    store(anywhere, [5, 6], "again")
+    store(anywhere, [1000], "of-an-earlier-plan")
+    rows = list(outcomes_in_plan_order(anywhere, PlanIndex(anywhere)))
     assert [row["item_id"] for row in rows] == [make_item(number).item_id for number in range(40)]
 
 
-def test_a_summary_counts_by_augmentation_what_is_planned(run: RunDirectory) -> None:
-    plan(run, 6)
-    store(run, [0, 1, 2], "a")
-    store(run, [3, 77], "b", OutcomeStatus.REJECTED)
-    summary = summarize(run)
+def test_a_summary_counts_by_augmentation_what_is_planned(anywhere: RunDirectory) -> None:
+    plan(anywhere, 6)
+    store(anywhere, [0, 1, 2], "a")
+    store(anywhere, [3, 77], "b", OutcomeStatus.REJECTED)
+    summary = summarize(anywhere)
     kind = next(counts for counts in summary.by_augmentation.values() if counts.num_planned)
     assert (kind.num_planned, kind.num_finished, kind.num_accepted, kind.num_rejected) == (6, 4, 3, 1)
     assert kind.reasons == {"wrong_answer": 1}
@@ -105,10 +117,10 @@ def test_an_item_that_stands_twice_counts_once_and_not_as_its_failure(run: RunDi
     assert unfinished_positions(run).tolist() == [2, 3]
 
 
-def test_a_manifest_gives_itself_back_and_names_differences(run: RunDirectory) -> None:
+def test_a_manifest_gives_itself_back_and_names_differences(anywhere: RunDirectory) -> None:
     manifest = Manifest(content={"seed": 0, "sampling": {"temperature": 0.7}}, configuration={"a": 1})
-    run.write_manifest(manifest)
-    assert run.read_manifest() == manifest
+    anywhere.write_manifest(manifest)
+    assert anywhere.read_manifest() == manifest
     assert manifest.differences({"seed": 0, "sampling": {"temperature": 1.0}}) == ["sampling.temperature: 0.7 → 1.0"]
     assert manifest.differences(manifest.content) == []
 
@@ -120,9 +132,9 @@ def test_a_damaged_manifest_is_named(run: RunDirectory, text: str) -> None:
         run.read_manifest()
 
 
-def test_no_run_there_is_one_clear_error(run: RunDirectory) -> None:
+def test_no_run_there_is_one_clear_error(anywhere: RunDirectory) -> None:
     with pytest.raises(RunDirectoryError, match="is this a run directory"):
-        run.read_manifest()
+        anywhere.read_manifest()
 
 
 def _hold(root: str, held: Event, done: Event) -> None:
@@ -151,3 +163,74 @@ def test_a_place_that_cannot_be_written_is_one_clear_error(run: RunDirectory) ->
     run.write_bytes(b"a file where a folder is needed", "outcomes")
     with pytest.raises(RunDirectoryError, match="make room or choose another run_directory"):
         store(run, [0], "a")
+
+
+def test_a_write_that_fails_keeps_what_was_there_and_leaves_nothing_else(anywhere: RunDirectory) -> None:
+    anywhere.write_bytes(b"earlier", "samples.parquet")
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        yield pa.RecordBatch.from_pydict({"a": [1]})
+        raise DataError("line 2 is malformed")
+
+    with pytest.raises(DataError):
+        anywhere.write_batches(batches(), pa.schema([("a", pa.int64())]), "samples.parquet")
+    assert anywhere.read_text("samples.parquet") == "earlier"
+    filesystem, path = open_location(anywhere.root)
+    assert [info.base_name for info in filesystem.get_file_info(fs.FileSelector(path))] == ["samples.parquet"]
+
+
+def test_what_a_killed_writer_left_is_not_read(anywhere: RunDirectory) -> None:
+    plan(anywhere, 3)
+    store(anywhere, [0, 1], "a")
+    anywhere.write_bytes(b"half of a shard", "outcomes", ".b.parquet.0123abcd.tmp")
+    assert anywhere.outcome_shards() == ["a"]
+    assert unfinished_positions(anywhere).tolist() == [2]
+
+
+def test_files_appear_together_or_not_at_all(anywhere: RunDirectory, tmp_path: Path) -> None:
+    files = [tmp_path / "rows", tmp_path / "card"]
+    for file in files:
+        file.write_text("new")
+    for file in files:
+        anywhere.write_bytes(b"old", "dataset", file.name)
+    with pytest.raises(RunDirectoryError, match="cannot write"):
+        anywhere.write_files([tmp_path / "missing", *files], "dataset")
+    assert [anywhere.read_text("dataset", file.name) for file in files] == ["old", "old"]
+    anywhere.write_files(files, "dataset")
+    assert [anywhere.read_text("dataset", file.name) for file in files] == ["new", "new"]
+
+
+def test_what_is_added_stands_behind_what_was_there(anywhere: RunDirectory) -> None:
+    anywhere.append_bytes(b"one\n", "logs", "driver.log")
+    anywhere.append_bytes(b"two\n", "logs", "driver.log")
+    assert anywhere.read_text("logs", "driver.log") == "one\ntwo\n"
+
+
+def test_the_latest_outcomes_have_a_time(run: RunDirectory) -> None:
+    assert run.last_stored() is None
+    before = datetime.now(UTC) - timedelta(seconds=2)
+    store(run, [0], "a")
+    last = run.last_stored()
+    assert last is not None
+    assert before <= last <= datetime.now(UTC) + timedelta(seconds=2)
+
+
+def test_a_file_url_is_the_folder_itself(tmp_path: Path) -> None:
+    run = RunDirectory((tmp_path / "my run").as_uri())
+    assert run.local_path == tmp_path / "my run"
+    with run.lock():
+        assert run.is_locked()
+
+
+def test_the_latest_start_owns_a_run(anywhere: RunDirectory) -> None:
+    first = anywhere.claim()
+    assert anywhere.is_claimed_by(first)
+    second = anywhere.claim()
+    assert not anywhere.is_claimed_by(first)
+    assert anywhere.is_claimed_by(second)
+
+
+def test_where_there_is_no_lock_none_is_held(tmp_path: Path) -> None:
+    run = RunDirectory(f"fsspec+memory://{tmp_path.name}/run")
+    with run.lock(), run.lock():
+        assert not run.is_locked()

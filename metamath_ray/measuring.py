@@ -1,0 +1,59 @@
+"""Tables of samples → `results.json` → the report; without Ray and without a model."""
+
+from metamath_ray.config import EvaluateConfig
+from metamath_ray.evaluation import (
+    Precision,
+    Results,
+    evaluate,
+    from_json,
+    open_sample_set,
+    read_batches,
+    to_json,
+)
+from metamath_ray.export.quality import measure_quality
+from metamath_ray.report.choosing import choose_samples
+from metamath_ray.report.write import write_report
+from metamath_ray.storage import RunDirectory
+from metamath_ray.storage.manifest import hardware, now, versions
+
+RESULTS_FILE = "results.json"
+
+
+def evaluate_tables(config: EvaluateConfig) -> Results:
+    """Compute every figure of the tables that a configuration names, and keep them in `results.json`.
+
+    Raises:
+        UserError: A table is missing or malformed.
+    """
+    results = evaluate(
+        {name: open_sample_set(samples) for name, samples in config.models.items()},
+        training_rows=config.training_rows,
+        environment={"time": now(), "versions": versions(), "hardware": hardware()},
+        precision=Precision(num_orderings=config.num_orderings, num_resamples=config.num_resamples, seed=config.seed),
+    )
+    RunDirectory(config.output).write_bytes(to_json(results).encode(), RESULTS_FILE)
+    return results
+
+
+def read_results(config: EvaluateConfig) -> Results:
+    """Read what an evaluation has found.
+
+    Raises:
+        UserError: There is no evaluation in the folder, or it is damaged.
+    """
+    folder = RunDirectory(config.output)
+    return from_json(folder.read_text(RESULTS_FILE), folder.path(RESULTS_FILE))
+
+
+def report(config: EvaluateConfig, results: Results) -> str:
+    """Write the report of an evaluation; return where its page lies.
+
+    Raises:
+        UserError: A table is missing or malformed, or the folder cannot be written.
+    """
+    shown = {
+        name: choose_samples(read_batches(samples.path, samples), num_problems=config.num_shown_problems)
+        for name, samples in config.models.items()
+    }
+    quality = measure_quality(RunDirectory(config.bootstrapped)) if config.bootstrapped else None
+    return write_report(results, RunDirectory(config.output), title=config.title, samples=shown, quality=quality)

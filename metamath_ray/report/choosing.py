@@ -1,0 +1,74 @@
+"""Which samples a report shows: of some problems, one of the leading answer and one that is graded otherwise."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from metamath_ray.report.samples import SampleKind, ShownCluster, ShownSample
+from metamath_ray.reranking import Strategy, choose, cluster_answers
+from metamath_ray.types import AnswerCluster, FinishReason, GradeVerdict
+
+Row = Mapping[str, Any]
+
+_CORRECT = {GradeVerdict.CORRECT: True, GradeVerdict.INCORRECT: False, GradeVerdict.UNSCORED: None}
+
+
+def choose_samples(batches: Iterable[pa.RecordBatch], *, num_problems: int) -> list[ShownSample]:
+    """Return samples to browse, of the first problems of a table; holds the samples of these alone."""
+    by_problem: dict[str, list[Row]] = {}
+    for batch in batches:
+        for row in batch.to_pylist():
+            if row["problem_id"] in by_problem or len(by_problem) < num_problems:
+                by_problem.setdefault(row["problem_id"], []).append(row)
+    return [sample for rows in by_problem.values() for sample in _shown(rows)]
+
+
+def _shown(rows: Sequence[Row]) -> list[ShownSample]:
+    clusters = cluster_answers([_vote(row) for row in rows])
+    shown_clusters = tuple(_cluster(cluster, rows) for cluster in clusters)
+    is_split = _is_split(clusters, rows)
+    first = clusters[0].members[0] if clusters else 0
+    other = next((place for place, row in enumerate(rows) if row["verdict"] != rows[first]["verdict"]), None)
+    places = [first] if other is None else [first, other]
+    return [_sample(rows[place], shown_clusters, is_split=is_split) for place in places]
+
+
+def _vote(row: Row) -> str | None:
+    is_whole = row["finish_reason"] in (None, FinishReason.STOP)
+    return row["extracted_answer"] if is_whole else None
+
+
+def _cluster(cluster: AnswerCluster, rows: Sequence[Row]) -> ShownCluster:
+    scores = [rows[place]["score"] for place in cluster.members if rows[place]["score"] is not None]
+    return ShownCluster(
+        answer=cluster.answer,
+        num_votes=cluster.num_votes,
+        total_score=sum(scores) if scores else None,
+        is_correct=_CORRECT[GradeVerdict(rows[cluster.members[0]]["verdict"])],
+    )
+
+
+def _is_split(clusters: Sequence[AnswerCluster], rows: Sequence[Row]) -> bool:
+    """Whether vote and verifier choose different answers, or the vote is wrong while some sample is right."""
+    if not clusters:
+        return False
+    scores = {place: row["score"] for place, row in enumerate(rows) if row["score"] is not None}
+    voted, weighed = (choose(clusters, scores, by).cluster for by in (Strategy.MAJORITY_VOTE, Strategy.WEIGHTED_VOTE))
+    lost = rows[clusters[0].members[0]]["verdict"] == GradeVerdict.INCORRECT
+    return voted != weighed or (lost and any(row["verdict"] == GradeVerdict.CORRECT for row in rows))
+
+
+def _sample(row: Row, clusters: tuple[ShownCluster, ...], *, is_split: bool) -> ShownSample:
+    verdict = GradeVerdict(row["verdict"])
+    kinds = {GradeVerdict.CORRECT: SampleKind.RIGHT, GradeVerdict.INCORRECT: SampleKind.WRONG}
+    return ShownSample(
+        question=row["problem"]["question"],
+        reference_answer=row["problem"]["reference_answer"],
+        completion=row["completion"],
+        extracted_answer=row["extracted_answer"],
+        verdict=str(verdict),
+        score=row["score"],
+        kind=SampleKind.DISAGREED if is_split else kinds.get(verdict, SampleKind.UNDECIDED),
+        clusters=clusters,
+    )

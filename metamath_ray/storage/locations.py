@@ -1,0 +1,52 @@
+"""Files and folders that a setting names, here or in a bucket: are they there, their content, a copy to read."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from pyarrow import fs
+
+from metamath_ray.datasets.files import source_hash
+from metamath_ray.storage.filesystems import explained, normalized, open_location
+
+
+def is_there(location: str) -> bool:
+    """Whether there is such a file or folder; a bucket has those folders in which something lies."""
+    location = normalized(location)
+    filesystem, path = open_location(location)
+    with explained(location, "read"):
+        return bool(filesystem.get_file_info(path).type != fs.FileType.NotFound)
+
+
+@contextmanager
+def local_copy(location: str) -> Iterator[Path]:
+    """Yield a path of this machine: a local one itself, or a copy that lasts as long as the block.
+
+    Raises:
+        RunDirectoryError: It is in a bucket and cannot be read.
+    """
+    if "://" not in location:
+        yield Path(location)
+        return
+    location = normalized(location)
+    filesystem, path = open_location(location)
+    with tempfile.TemporaryDirectory(prefix="metamath-ray-") as scratch:
+        copy = Path(scratch, PurePosixPath(path).name)
+        with explained(location, "read"):
+            if filesystem.get_file_info(path).type == fs.FileType.Directory:
+                copy.mkdir()
+            fs.copy_files(path, str(copy), source_filesystem=filesystem)
+        yield copy
+
+
+def content_hash(location: str) -> str | None:
+    """Hash a file or the files of a folder, so that a change is noticed; None where there is none.
+
+    Raises:
+        RunDirectoryError: It is in a bucket and cannot be read.
+    """
+    if not is_there(location):
+        return None
+    with local_copy(location) as copy:
+        return source_hash(str(copy))
