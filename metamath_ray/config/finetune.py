@@ -45,19 +45,6 @@ class DrawConfig(FrozenConfig):
     """Concurrency, retries, limits."""
 
 
-class MistakesConfig(FrozenConfig):
-    """A right and a wrong solution of each of many synthetic word problems, made by rule, with certain labels.
-
-    What a small verifier starts from: the mistakes of a small generator on the few problems that it was sampled on are
-    soon known by heart.
-    """
-
-    num_problems: int = Field(default=24_000, ge=1)
-    """Problems of the split "train"."""
-    seed: int = 0
-    """Selects the problems and the mistakes."""
-
-
 class SamplesConfig(FrozenConfig):
     """Graded samples of the generator, out of which a verifier learns."""
 
@@ -65,8 +52,6 @@ class SamplesConfig(FrozenConfig):
     """Parquet file or folder of samples, or the run directory of a bootstrap with answer augmentation."""
     draw: DrawConfig | None = None
     """Draw them from the model of the stage before, or from the model that the run starts with."""
-    mistakes: MistakesConfig | None = None
-    """Make them by rule; word problems alone."""
     max_pairs_per_problem: int = Field(default=10, ge=1)
     """A right and a wrong solution of one problem make a pair; 2310.10047 takes 10 a problem."""
     balance: Literal["as_sampled", "within_problems", "equal"] = "as_sampled"
@@ -77,8 +62,8 @@ class SamplesConfig(FrozenConfig):
 
     @model_validator(mode="after")
     def _one_source(self) -> "SamplesConfig":
-        if sum(part is not None for part in (self.path, self.draw, self.mistakes)) != 1:
-            raise ValueError("give one of path, draw and mistakes")
+        if (self.path is None) == (self.draw is None):
+            raise ValueError("give either path or draw")
         return self
 
 

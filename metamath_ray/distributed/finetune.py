@@ -32,9 +32,7 @@ from metamath_ray.distributed.train_worker import StageJob
 from metamath_ray.errors import DataError
 from metamath_ray.storage import Manifest, RunDirectory
 from metamath_ray.storage.manifest import now
-from metamath_ray.storage.samples import SAMPLE_SCHEMA, SAMPLES_FILE
 from metamath_ray.training.examples import Example, LeftOut
-from metamath_ray.training.mistakes import mistakes
 from metamath_ray.training.plot import plot_losses
 from metamath_ray.training.progress import METRICS_FILE
 from metamath_ray.training.report import FinetuneReport, StageReport
@@ -99,9 +97,6 @@ def _run_stage(
     if stage.samples and stage.samples.draw:
         observer.stage(f"{name}: drawing samples")
         _draw(stage.samples.draw, folder, parent, checked.config, observer)
-    if stage.samples and stage.samples.mistakes and not (folder / SAMPLES_FILE).exists():
-        observer.stage(f"{name}: making mistakes")
-        RunDirectory(str(folder)).write_batches(mistakes(stage.samples.mistakes), SAMPLE_SCHEMA, SAMPLES_FILE)
     observer.stage(f"{name}: preparing the data")
     data = _prepare(folder, stage, checked)
     if not model.is_dir():
@@ -157,8 +152,7 @@ def _sample_set(folder: Path, stage: StageConfig, seed: int) -> SampleSet | None
 
 
 def _samples_path(folder: Path, stage: StageConfig) -> str:
-    assert stage.samples is not None  # noqa: S101  asked for stages with samples alone
-    return stage.samples.path or str(folder / (SAMPLES_FILE if stage.samples.mistakes else "samples"))
+    return (stage.samples and stage.samples.path) or str(folder / "samples")
 
 
 def _examples(stage: StageConfig, samples: SampleSet | None, seed: int) -> Iterator[Example]:

@@ -21,8 +21,6 @@ class Equation(NamedTuple):
     left: Fraction
     operator: str
     right: Fraction
-    claimed: Fraction | None = None
-    """What is written as the result where it is not the result."""
 
     @property
     def result(self) -> Fraction:
@@ -30,8 +28,7 @@ class Equation(NamedTuple):
         return _OPERATORS[self.operator](self.left, self.right)
 
     def __str__(self) -> str:
-        written = self.result if self.claimed is None else self.claimed
-        left, right, result = map(format_number, (self.left, self.right, written))
+        left, right, result = map(format_number, (self.left, self.right, self.result))
         return f"{left} {self.operator} {right} = {result}"
 
 
