@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from metamath_ray.config.base import FrozenConfig
 
@@ -10,10 +10,11 @@ SamplesFormat = Literal["auto", "samples", "lm_eval", "jsonl"]
 
 
 class SampleSetConfig(FrozenConfig):
-    """The samples of one model on one set of problems."""
+    """The samples of one model on one set of problems; a text alone is the path."""
 
     path: str
-    """Run directory of `sample`, a parquet file or folder of samples, or the JSON lines of another tool."""
+    """Run directory of `sample`, a parquet file or folder of samples, or the JSON lines of another tool; here or in a
+    bucket."""
     greedy: str | None = None
     """One greedy sample for each problem, in any of these forms."""
     validation: str | None = None
@@ -26,6 +27,11 @@ class SampleSetConfig(FrozenConfig):
     scores: Literal["probability", "log_odds"] = "probability"
     """What the scores of another tool's lines are: S from 0 to 1, or log-odds (a reward of a Bradley-Terry model)."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _path_alone(cls, given: object) -> object:
+        return {"path": given} if isinstance(given, str) else given
+
 
 class EvaluateConfig(FrozenConfig):
     """Tables of samples → every figure, and a report of them."""
@@ -36,7 +42,8 @@ class EvaluateConfig(FrozenConfig):
     models: dict[str, SampleSetConfig] = Field(min_length=1)
     """Name → samples; each model is compared with the first, and with the one before it."""
     training_rows: tuple[str, ...] = ()
-    """Files or folders of rows that the models were trained on, looked through for the evaluated problems."""
+    """Files, folders or run directories of rows that the models were trained on, looked through for the evaluated
+    problems; beside those that a model of ours names itself."""
     bootstrapped: str | None = None
     """Run directory of the bootstrap whose data set the models learned; the report tells of its quality."""
     output: str = "runs/evaluation"

@@ -1,6 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
+from metamath_ray.arguments import parse_arguments
 from metamath_ray.config.evaluate import EvaluateCommand, EvaluateConfig, SampleSetConfig
 from metamath_ray.evaluation import Precision
 
@@ -23,3 +24,8 @@ def test_precision_has_one_set_of_defaults() -> None:
 def test_settings_that_cannot_be_meant_are_refused(settings: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         EvaluateConfig.model_validate(settings)
+
+
+def test_a_path_alone_is_a_set_of_samples() -> None:
+    command = parse_arguments(EvaluateCommand, ["--models", "teacher=runs/teacher"], program="test")
+    assert command.models["teacher"].path == "runs/teacher"

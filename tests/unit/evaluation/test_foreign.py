@@ -196,6 +196,49 @@ def test_a_run_brings_its_greedy_samples_and_its_manifest(tmp_path: Path) -> Non
     assert tables.manifest["content"] == {"model": "m"}
 
 
+@pytest.fixture(params=["path", "file URL", "memory"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Give the same folder as a path, and as a bucket's URL."""
+    memory = f"fsspec+memory://{tmp_path.name}/run"
+    return {"path": str(tmp_path), "file URL": tmp_path.as_uri(), "memory": memory}[request.param]
+
+
+def test_a_run_is_read_wherever_it_lies(place: str) -> None:
+    run = RunDirectory(place)
+    run.write_manifest(Manifest(content={"model": "m"}, configuration={}))
+    run.write_table(table_of(4), "samples.parquet")
+    run.write_table(table_of(1), "greedy.parquet")
+    tables = open_sample_set(SampleSetConfig(path=place, validation=run.path("samples.parquet")))
+    assert tables.greedy is not None
+    assert tables.validation is not None
+    counts = [read_problem_samples(one).num_samples for one in (tables.samples, tables.greedy, tables.validation)]
+    assert counts == [4, 1, 4]
+    assert tables.manifest["content"] == {"model": "m"}
+
+
+def test_other_tools_files_are_read_wherever_they_lie(place: str) -> None:
+    run = RunDirectory(place)
+    run.write_bytes(json.dumps(QUESTION | {"completions": [RIGHT] * 3}).encode(), "lines.jsonl")
+    run.write_bytes(json.dumps(log_line(0, [RIGHT] * 4)).encode(), "some-model", "log.jsonl")
+    run.write_table(table_of(2), "tables", "part.parquet")
+    names = (("lines.jsonl",), ("some-model", "log.jsonl"), ("tables",))
+    tables = [open_sample_set(SampleSetConfig(path=run.path(*name))) for name in names]
+    read = [read_problem_samples(one.samples) for one in tables]
+    assert [one.num_samples for one in read] == [3, 4, 2]
+    assert [one.model for one in read] == ["lines", "some-model", "scripted"]
+
+
+def test_what_is_missing_in_a_bucket_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"none\.jsonl: no such file or folder"):
+        open_sample_set(SampleSetConfig(path=f"fsspec+memory://{tmp_path.name}/none.jsonl"))
+
+
+def test_a_home_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    pq.write_table(table_of(2), tmp_path / "samples.parquet")
+    assert num_samples(open_sample_set(SampleSetConfig(path="~/samples.parquet"))) == 2
+
+
 def test_an_unfinished_run_and_a_missing_file_are_refused(tmp_path: Path) -> None:
     RunDirectory(str(tmp_path)).write_manifest(Manifest(content={}, configuration={}))
     with pytest.raises(DataError, match=r"a run without samples\.parquet; let `sample` finish it first"):
