@@ -13,10 +13,7 @@ export UV_FIND_LINKS := $(FIND_LINKS)
 .PHONY: demo test test-all check bench lock clean
 
 demo: $(INSTALLED)
-	$(BIN)/metamath-ray bootstrap --config jobs/configs/bootstrap_word_problems_teacher.yaml --run-directory $(DEMO) --fork
-	$(BIN)/metamath-ray export --run-directory $(DEMO)
-	rm -rf $(DEMO)/finetune
-	$(BIN)/metamath-ray finetune --config jobs/configs/finetune_word_problems_base.yaml --run-directory $(DEMO)/finetune
+	$(BIN)/metamath-ray loop --config jobs/configs/loop_word_problems.yaml --run-directory $(DEMO)
 	$(BIN)/metamath-ray serve --question $(QUESTION)
 
 test: $(INSTALLED)

@@ -8,7 +8,7 @@ Each has an engine of its own with the same arguments, and one of them works at 
 with new questions and another order. As a batch of another shape rounds floats otherwise, samples of one seed may
 differ, so what is compared is the time for a generated token. Prints tables and, as its last line, one JSON object.
 
-    python benchmarks/solve.py [--quick]
+    python benchmarks/solve.py [--quick] [--rounds N]
 """
 
 import argparse
@@ -19,7 +19,7 @@ import statistics
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -93,7 +93,10 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer samples, questions and rounds")
-    workload = QUICK if parser.parse_args().quick else FULL
+    parser.add_argument("--rounds", type=int, help="rounds that count; 7 by default")
+    given = parser.parse_args()
+    workload = QUICK if given.quick else FULL
+    workload = replace(workload, num_rounds=given.rounds or workload.num_rounds)
     with quiet(None) as console:
         console.width = WIDTH
         figures = overhead(workload, console)

@@ -1,6 +1,7 @@
 """What the benchmarks of the solve service bring up: the service, vLLM's own engine, a bare `vllm serve`."""
 
 import asyncio
+import os
 import socket
 import subprocess
 import sys
@@ -91,7 +92,9 @@ def bare_server(engine_kwargs: dict[str, Any]) -> Iterator[str]:
     command += ["--host", "127.0.0.1", "--port", str(port), "--disable-uvicorn-access-log"]
     command += ["--served-model-name", served_name(EMBEDDED_GENERATOR), *flags(engine_kwargs)]
     with tempfile.TemporaryFile("w+") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+        # A connection that waits while the others take their turns stays open.
+        environment = {**os.environ, "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": str(TIME_LIMIT_SECONDS)}
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
         try:
             if not is_up(f"http://127.0.0.1:{port}/health", process):
                 log.seek(0)

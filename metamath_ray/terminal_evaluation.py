@@ -6,10 +6,8 @@ from rich.table import Table
 
 from metamath_ray.evaluation import Evaluation, Results
 from metamath_ray.evaluation.results import Estimate
-from metamath_ray.terminal import DASH
 
 METRICS = {
-    "pass_at_1": "Pass@1",
     "majority_vote": "Maj1@N",
     "best_of_n": "RR.All",
     "weighted_vote": "W.RR",
@@ -19,32 +17,34 @@ METRICS = {
 
 
 def evaluation_tables(results: Results) -> Iterator[Table]:
-    """Tabulate accuracies in percent with their 95 % intervals, a column a model, then the differences."""
-    models = _table("Accuracy, %", "", *(one.name for one in results.evaluations))
-    models.add_row("problems", *(f"{one.num_problems:,}" for one in results.evaluations))
-    models.add_row("samples (N)", *(str(one.num_samples) for one in results.evaluations))
-    models.add_row("greedy", *(_percent(one.greedy) for one in results.evaluations))
-    for metric, heading in METRICS.items():
-        models.add_row(heading, *(_percent(_accuracy(one, metric)) for one in results.evaluations))
-    yield models
+    """Tabulate accuracies in percent with their 95 % intervals, a line a model and metric, then the differences."""
+    accuracies = _table("Accuracy, %", "model", "metric", "accuracy", "problems", "samples")
+    for one in results.evaluations:
+        lines = [(name, found) for name, found in _accuracies(one) if found is not None]
+        for place, (name, found) in enumerate(lines):
+            counts = (f"{one.num_problems:,}", str(one.num_samples)) if place == 0 else ("", "")
+            accuracies.add_row(one.name if place == 0 else "", name, _percent(found), *counts)
+    yield accuracies
     if results.comparisons:
         differences = _table("Differences, points", "", "", "p")
-        for found in results.comparisons:
-            names = f"{found.first} → {found.second}"
-            differences.add_row(names, _points(found.difference), f"{found.p_value:.4f}")
+        for compared in results.comparisons:
+            names = f"{compared.first} → {compared.second}"
+            differences.add_row(names, _points(compared.difference), f"{compared.p_value:.4f}")
         yield differences
 
 
-def _accuracy(one: Evaluation, metric: str) -> Estimate | None:
-    """Return the accuracy with all samples; of a model with one sample, that of the vote is no news."""
-    if metric == "pass_at_1":
-        return one.curves["pass_at_k"][0].accuracy
-    points = one.curves.get(metric)
-    return points[-1].accuracy if points and one.num_samples > 1 else None
+def _accuracies(one: Evaluation) -> Iterator[tuple[str, Estimate | None]]:
+    """Yield what is worth a line, by the paper's names: of a model with one sample, that sample alone."""
+    yield "greedy", one.greedy
+    if one.num_samples > 1 or one.greedy is None:
+        yield "Pass@1", one.curves["pass_at_k"][0].accuracy
+    for metric, heading in METRICS.items() if one.num_samples > 1 else ():
+        points = one.curves.get(metric)
+        yield heading, points[-1].accuracy if points else None
 
 
-def _percent(found: Estimate | None) -> str:
-    return DASH if found is None else f"{100 * found.value:.1f} [{100 * found.low:.1f}, {100 * found.high:.1f}]"
+def _percent(found: Estimate) -> str:
+    return f"{100 * found.value:.1f} [{100 * found.low:.1f}, {100 * found.high:.1f}]"
 
 
 def _points(found: Estimate) -> str:

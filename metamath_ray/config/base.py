@@ -21,7 +21,9 @@ class FrozenConfig(BaseModel):
 class SourceConfig(FrozenConfig):
     """Where problems come from."""
 
-    format: Literal["auto", "gsm8k", "math", "jsonl", "parquet", "huggingface", "word_problems"] = "auto"
+    format: Literal["auto", "gsm8k", "gsm8k_backward", "math", "jsonl", "parquet", "huggingface", "word_problems"] = (
+        "auto"
+    )
     """Layout of the records; "auto" looks at the first one."""
     path: str | None = None
     """File, folder or Hugging Face data set name; not used by word_problems."""

@@ -9,9 +9,17 @@ from metamath_ray.types import Problem
 FIELDS: Mapping[str, str] = {"question": "question", "answer": "answer"}
 """Role → field; the repository's example_model_solutions.jsonl keeps the answer in `ground_truth`."""
 
+ORIGINAL_QUESTION = "original_question"
+"""Field of a backward row: the question before its number was masked."""
+
 _FINAL_LINE = re.compile(r"(?:####|A:)\s*(-?\$?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?<=\d))\Z")
 _CALCULATOR_MARK = re.compile(r"<<[^<>]*>>")
 _PLAIN_NUMBER = re.compile(r"-?\$?\d[\d,]*(?:\.\d+)?\Z")
+_KINDS = {
+    "FOBAR": re.compile(r"if we know the answer (?:to|of) the above question is", re.IGNORECASE),
+    "SV": re.compile(r"what is the value of (?:the )?unknown variable \w+\s*\?\Z", re.IGNORECASE),
+}
+"""How a backward question tells its kind; that of FOBAR ends as that of self-verification does, so it comes first."""
 
 
 def gsm8k_problem(record: Record, fields: Mapping[str, str], source: str, split: str) -> Problem:
@@ -44,20 +52,23 @@ def backward_problem(record: Record, fields: Mapping[str, str], source: str, spl
     """Make a problem of a row of GSM8K_Backward.jsonl, in either of its two schemas.
 
     `answer` is the masked number. What the rows keep beside it (`output`, `inv_question_pred_answer`) are a model's
-    attempts, right or wrong, and no reference solutions.
+    attempts, right or wrong, and no reference solutions. The question before its number was masked becomes the
+    `source_id`, by which a problem finds its original; the subject is "FOBAR" or "SV", where the question tells.
 
     Raises:
         DataError: A field is missing or empty, or the answer is not a number.
     """
+    question = record.text(fields["question"])
     number = record.text_or_number(fields["answer"], "a number")
     if not _PLAIN_NUMBER.match(number):
         record.reject(fields["answer"], "a number")
     return Problem(
-        question=record.text(fields["question"]),
+        question=question,
         reference_answer=plain_number(number),
         source=source,
         split=split,
-        source_id=record.source_id,
+        source_id=record.text(ORIGINAL_QUESTION),
+        subject=next((kind for kind, pattern in _KINDS.items() if pattern.search(question)), None),
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from metamath_ray.datasets.gsm8k import FIELDS as GSM8K_FIELDS
-from metamath_ray.datasets.gsm8k import backward_problem, gsm8k_problem, is_worked
+from metamath_ray.datasets.gsm8k import ORIGINAL_QUESTION, backward_problem, gsm8k_problem, is_worked
 from metamath_ray.datasets.math import FIELDS as MATH_FIELDS
 from metamath_ray.datasets.math import math_problem
 from metamath_ray.datasets.records import Record
@@ -74,11 +74,12 @@ def _recognize(record: Record, source: ProblemSource) -> tuple[Maker, Mapping[st
     """Return reader, its fields, the source's name and its split where nothing else tells it."""
     names = record.values.keys()
     is_open = source.format in ("auto", "huggingface") and not source.fields
-    if source.format == "gsm8k" or (is_open and {"question", "answer"} <= names):
-        if "original_question" in names and not is_worked(record.value("answer")):
-            return backward_problem, GSM8K_FIELDS, "gsm8k_backward", "test"
-        if source.format == "gsm8k" or is_worked(record.value("answer")):
-            return gsm8k_problem, GSM8K_FIELDS, "gsm8k", "train"
+    is_worked_out = is_open and "question" in names and is_worked(record.value("answer"))
+    is_backward = is_open and {"question", "answer", ORIGINAL_QUESTION} <= names and not is_worked_out
+    if source.format == "gsm8k_backward" or is_backward:
+        return backward_problem, GSM8K_FIELDS, "gsm8k_backward", "test"
+    if source.format == "gsm8k" or is_worked_out:
+        return gsm8k_problem, GSM8K_FIELDS, "gsm8k", "train"
     if source.format == "math" or (is_open and {"problem", "solution"} <= names):
         return math_problem, MATH_FIELDS, "math", "train"
     if not is_open or {"question", "answer"} <= names:

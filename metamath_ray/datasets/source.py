@@ -7,7 +7,7 @@ from typing import Literal, get_args
 from metamath_ray.datasets.tabular import ROLES
 from metamath_ray.errors import ConfigError
 
-SourceFormat = Literal["auto", "gsm8k", "math", "jsonl", "parquet", "huggingface", "word_problems"]
+SourceFormat = Literal["auto", "gsm8k", "gsm8k_backward", "math", "jsonl", "parquet", "huggingface", "word_problems"]
 Split = Literal["train", "validation", "test"]
 
 

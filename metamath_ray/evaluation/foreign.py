@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -13,6 +13,8 @@ from metamath_ray.datasets.files import read_records
 from metamath_ray.datasets.records import Record, parse_record
 from metamath_ray.errors import ConfigError
 from metamath_ray.grading import check_canaries, extract_answer, grade, rejection
+from metamath_ray.storage.filesystems import normalized, open_location
+from metamath_ray.storage.locations import local_copy
 from metamath_ray.storage.samples import ROWS_PER_BATCH, SAMPLE_SCHEMA, sample_to_row
 from metamath_ray.types import Completion, FinishReason, Problem, RejectionReason
 
@@ -52,7 +54,7 @@ def read_completions(
     reference are samples of one problem.
 
     Args:
-        path: JSON lines (gzip, too), a JSON array or parquet.
+        path: JSON lines (gzip, too), a JSON array or parquet, here or in a bucket.
         fields: Our field → field of the lines, where `ROLES` does not find it.
         scores: What the scores are: S, or log-odds, of which S is the logistic function.
 
@@ -64,7 +66,7 @@ def read_completions(
     unknown = sorted(set(fields or {}) - set(ROLES))
     if unknown:
         raise ConfigError(f"fields: {unknown[0]!r} is none of {', '.join(ROLES)}")
-    return _batches(_rows_of_lines(Path(path).expanduser(), fields or {}, scores))
+    return _batches(_rows_of_lines(path, fields or {}, scores))
 
 
 def read_lm_eval(path: str) -> Iterator[pa.RecordBatch]:
@@ -77,7 +79,7 @@ def read_lm_eval(path: str) -> Iterator[pa.RecordBatch]:
         DataError: A line is malformed; names file, line and field. Raised while batches are read.
         GraderBroken: The grader fails its known pairs.
     """
-    return _batches(_rows_of_log(Path(path).expanduser()))
+    return _batches(_rows_of_log(path))
 
 
 def _batches(rows: Iterator[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
@@ -86,22 +88,22 @@ def _batches(rows: Iterator[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
         yield pa.RecordBatch.from_pylist(part, schema=SAMPLE_SCHEMA)
 
 
-def _rows_of_lines(path: Path, chosen: Mapping[str, str], scale: Scale) -> Iterator[dict[str, Any]]:
+def _rows_of_lines(path: str, chosen: Mapping[str, str], scale: Scale) -> Iterator[dict[str, Any]]:
     seen: Counter[str] = Counter()
-    for raw in read_records(path):
-        record = parse_record(raw)
+    source = _place(path).name.split(".")[0]
+    for record in _records(path):
         names = {role: chosen.get(role) or _field(record, known) for role, known in ROLES.items()}
         problem = Problem(
             question=record.text(names["question"] or "question", "the question (name its field with `fields`)"),
             reference_answer=_reference(record, names["reference_answer"] or "reference_answer"),
-            source=path.name.split(".")[0],
+            source=source,
             split="test",
             source_id=record.source_id,
             level=record.text_or_number(names["level"]) if names["level"] else None,
             subject=record.text_or_number(names["subject"]) if names["subject"] else None,
             num_steps=record.optional_count(names["num_steps"]) if names["num_steps"] else None,
         )
-        model = record.text(names["model"]) if names["model"] else path.name.split(".")[0]
+        model = record.text(names["model"]) if names["model"] else source
         texts = _texts(record, names["completion"] or "completion")
         scores = _scores(record, names["score"], len(texts), scale, is_chosen="score" in chosen)
         reasons = _finish_reasons(record, names["finish_reason"], len(texts))
@@ -111,11 +113,11 @@ def _rows_of_lines(path: Path, chosen: Mapping[str, str], scale: Scale) -> Itera
             yield _row(problem, text, index=index, model=model, finish_reason=finish_reason) | {"score": score}
 
 
-def _rows_of_log(path: Path) -> Iterator[dict[str, Any]]:
+def _rows_of_log(path: str) -> Iterator[dict[str, Any]]:
     first_filter: object = None
     seen: Counter[str] = Counter()
-    for number, raw in enumerate(read_records(path)):
-        record = parse_record(raw)
+    place = _place(path)
+    for number, record in enumerate(_records(path)):
         if number == 0:
             first_filter = record.value("filter")
         if record.value("filter") != first_filter:
@@ -123,7 +125,7 @@ def _rows_of_log(path: Path) -> Iterator[dict[str, Any]]:
         problem = Problem(
             question=_asked(record),
             reference_answer=_reference(record, "target"),
-            source=path.name.split(".")[0],
+            source=place.name.split(".")[0],
             split="test",
             source_id=record.source_id,
             level=record.optional_text("doc.level") or None,
@@ -132,7 +134,17 @@ def _rows_of_log(path: Path) -> Iterator[dict[str, Any]]:
         for text in _responses(record):
             index = seen[problem.problem_id]
             seen[problem.problem_id] += 1
-            yield _row(problem, text, index=index, model=path.absolute().parent.name, finish_reason=None)
+            yield _row(problem, text, index=index, model=place.parent.name, finish_reason=None)
+
+
+def _place(path: str) -> PurePosixPath:
+    return PurePosixPath(open_location(normalized(path))[1])
+
+
+def _records(path: str) -> Iterator[Record]:
+    with local_copy(path) as file:
+        for raw in read_records(file):
+            yield parse_record(raw)
 
 
 def _field(record: Record, names: Sequence[str]) -> str | None:

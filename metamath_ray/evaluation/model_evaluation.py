@@ -20,6 +20,7 @@ from metamath_ray.evaluation.results import (
     Evaluation,
     Rates,
     StopPoint,
+    TrainingRows,
 )
 from metamath_ray.evaluation.settings import DEFAULT_SETTINGS, choose_settings
 from metamath_ray.evaluation.verifier_figures import check_scores, verifier_figures
@@ -38,6 +39,7 @@ class SampleSet:
         validation: Samples of other problems, on which K and N are chosen.
         validation_name: What the results call these.
         manifest: What the samples' run says of itself.
+        training_rows: What its model says it was trained on.
     """
 
     samples: Iterable[pa.RecordBatch]
@@ -45,6 +47,7 @@ class SampleSet:
     validation: Iterable[pa.RecordBatch] | None = None
     validation_name: str = "validation"
     manifest: Mapping[str, Any] = field(default_factory=dict)
+    training_rows: TrainingRows = field(default_factory=TrainingRows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

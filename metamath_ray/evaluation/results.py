@@ -1,7 +1,7 @@
 """What an evaluation found: every figure with its interval, as records that a report reads and `results.json` keeps."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -198,12 +198,26 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingRows:
+    """Rows that a model was trained on, as far as they are known.
+
+    Attributes:
+        looked_through: Files and folders: those that the user named, and those that the model names.
+        left_out: What the model names and was not looked through: it is not here, or a mapping names its columns.
+    """
+
+    looked_through: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Results:
     """Everything of one `evaluate`.
 
     Attributes:
         contamination: Name of an evaluation → number of its problems that stand in training rows, by kind of likeness;
-            empty where no training rows were given.
+            only where rows were looked through.
+        training_rows: Name of an evaluation → the rows.
         environment: Versions, hardware, time and seed of this evaluation.
     """
 
@@ -211,3 +225,4 @@ class Results:
     comparisons: tuple[Comparison, ...]
     contamination: Mapping[str, Mapping[str, int]]
     environment: Mapping[str, Any]
+    training_rows: Mapping[str, TrainingRows] = field(default_factory=dict)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from metamath_ray.evaluation.results import Evaluation, Results
 from metamath_ray.report.bootstrapped import data_quality_section
+from metamath_ray.report.contamination import contamination_section
 from metamath_ray.report.data_quality import DataQuality
 from metamath_ray.report.document import Block, Document, Paragraph, Plot, Plots, Samples, Section, Table, cells
 from metamath_ray.report.plots.breakdown import accuracy_by_group
@@ -20,7 +21,6 @@ from metamath_ray.report.summary import summary
 from metamath_ray.report.tables import (
     all_strategies_table,
     comparisons_table,
-    contamination_table,
     group_table,
     kind_name,
     models_table,
@@ -63,7 +63,7 @@ def build(
         *_plot_sections(results.evaluations),
         *_part_sections(results.evaluations),
         _rates(results.evaluations),
-        _contamination(results),
+        contamination_section(results),
         data_quality_section(quality),
         _samples(samples),
         provenance_section(results),
@@ -122,13 +122,6 @@ def _part_sections(evaluations: Sequence[Evaluation]) -> Iterable[Section]:
 
 def _rates(evaluations: Sequence[Evaluation]) -> Section:
     return Section(title="Rates", blocks=(rates_table(evaluations),))
-
-
-def _contamination(results: Results) -> Section:
-    table = contamination_table(results)
-    if table is None:
-        return _empty("Contamination", "No training rows were given, so nothing was checked.")
-    return Section(title="Contamination", blocks=(table,))
 
 
 def _samples(samples: Mapping[str, Sequence[ShownSample]]) -> Section | None:

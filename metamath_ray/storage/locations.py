@@ -11,6 +11,19 @@ from metamath_ray.datasets.files import source_hash
 from metamath_ray.storage.filesystems import explained, normalized, open_location
 
 
+def expanded(location: str) -> str:
+    """Return a path with its "~" replaced; a URL as it stands."""
+    return location if "://" in location else str(Path(location).expanduser())
+
+
+def is_folder(location: str) -> bool:
+    """Whether there is such a folder; a bucket has those in which something lies."""
+    location = normalized(location)
+    filesystem, path = open_location(location)
+    with explained(location, "read"):
+        return bool(filesystem.get_file_info(path).type == fs.FileType.Directory)
+
+
 def is_there(location: str) -> bool:
     """Whether there is such a file or folder; a bucket has those folders in which something lies."""
     location = normalized(location)

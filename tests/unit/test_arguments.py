@@ -4,8 +4,18 @@ from pathlib import Path
 import pytest
 
 from metamath_ray.arguments import parse_arguments
-from metamath_ray.config import BootstrapCommand, BootstrapConfig, FinetuneCommand, OpenAIEngineConfig
+from metamath_ray.config import (
+    BootstrapCommand,
+    BootstrapConfig,
+    EvaluateCommand,
+    FinetuneCommand,
+    FrozenConfig,
+    OpenAIEngineConfig,
+    SampleCommand,
+    ServeEngineConfig,
+)
 from metamath_ray.errors import ConfigError
+from metamath_ray.prompts.prompt_set import available_prompt_sets
 
 CONFIG = """\
 source: {format: gsm8k, path: train.jsonl}
@@ -39,11 +49,24 @@ def test_flags_need_no_value(config_file: str) -> None:
     assert command.fork
 
 
-def test_every_preset_is_a_valid_configuration() -> None:
-    presets = sorted((Path(__file__).parents[2] / "jobs" / "configs").glob("bootstrap_*.yaml"))
+@pytest.mark.parametrize(
+    ("command", "form"),
+    [("bootstrap", BootstrapCommand), ("sample", SampleCommand), ("evaluate", EvaluateCommand)],
+)
+def test_every_preset_is_a_valid_configuration(command: str, form: type[FrozenConfig]) -> None:
+    presets = sorted((Path(__file__).parents[2] / "jobs" / "configs").glob(f"{command}_*.yaml"))
     assert presets
     for preset in presets:
-        parse("--config", str(preset))
+        parse_arguments(form, ["--config", str(preset)], program="test")
+
+
+def test_a_sample_preset_names_a_prompt_set_that_there_is_and_leaves_room_for_the_prompt() -> None:
+    for preset in sorted((Path(__file__).parents[2] / "jobs" / "configs").glob("sample_*_1gpu.yaml")):
+        command = parse_arguments(SampleCommand, ["--config", str(preset)], program="test")
+        assert command.prompt_set in available_prompt_sets()
+        assert isinstance(command.engine, ServeEngineConfig)
+        assert command.engine.max_model_len
+        assert command.sampling.max_tokens + 512 <= command.engine.max_model_len
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metamath_ray.datasets.gsm8k import FIELDS, gsm8k_problem
+from metamath_ray.datasets.gsm8k import FIELDS, backward_problem, gsm8k_problem
 from metamath_ray.datasets.math import FIELDS as MATH_FIELDS
 from metamath_ray.datasets.math import last_boxed, math_problem
 from metamath_ray.datasets.records import Record
@@ -40,6 +40,13 @@ def test_gsm8k_solution_is_plain_text_and_its_steps_are_counted() -> None:
     assert problem.question == "a?"
     assert problem.reference_solution == "4*12 = 48.\n48-30 = 18 are left."
     assert problem.num_steps == 2
+
+
+@pytest.mark.parametrize("case", cases("backward_kinds.json"), ids=lambda case: case["id"])
+def test_a_backward_question_tells_its_kind(case: dict[str, Any]) -> None:
+    row = record(question=case["question"], answer="$1,250", original_question="Ann has 1,250 figs. How many?")
+    problem = backward_problem(row, FIELDS, "gsm8k_backward", "test")
+    assert (problem.subject, problem.reference_answer) == (case["kind"], "1250")
 
 
 @pytest.mark.parametrize("case", cases("boxed.json"), ids=lambda case: case["id"])

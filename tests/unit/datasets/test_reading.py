@@ -55,6 +55,23 @@ def test_folder_of_json_files_in_number_order_with_the_split_of_each_folder() ->
     ]
 
 
+@pytest.mark.parametrize("settings", [{}, {"format": "gsm8k_backward"}], ids=["auto", "stated"])
+def test_backward_rows_keep_their_original_and_tell_their_kind(settings: dict[str, Any]) -> None:
+    problems = read(DATA / "gsm8k_backward.jsonl", **settings)
+    assert [(problem.subject, problem.source, problem.split) for problem in problems] == [
+        ("FOBAR", "gsm8k_backward", "test"),
+        ("FOBAR", "gsm8k_backward", "test"),
+    ]
+    assert problems[0].source_id.startswith("A baker fills 4 trays with 12 rolls each")
+    assert not any(problem.reference_solution for problem in problems)
+
+
+def test_an_original_question_about_a_train_is_no_training_row(tmp_path: Path) -> None:
+    row: dict[str, object] = {"question": "A train has x cars. What is the value of unknown variable x?", "answer": 9}
+    path = write_lines(tmp_path / "x.jsonl", [row | {"original_question": "A train has 9 cars. How many?"}])
+    assert read(path)[0].split == "test"
+
+
 def test_stated_split_and_name_win() -> None:
     (problem,) = read(DATA / "math500.jsonl", split="train", name="mine")
     assert (problem.split, problem.source) == ("train", "mine")
@@ -137,6 +154,15 @@ def test_fields_name_columns_even_nested_ones(tmp_path: Path) -> None:
         level="3",
         num_steps=1,
     )
+
+
+def test_a_stated_math_format_takes_the_answer_out_of_another_column() -> None:
+    path = DATA / "math.jsonl"
+    extracted = read(path, format="math", fields={"answer": "answer_extracted"})
+    assert [(one.reference_answer, one.subject, one.level) for one in extracted] == [
+        (one.reference_answer, one.subject, one.level) for one in read(path)
+    ]
+    assert [(one.subject, one.level) for one in read(DATA / "math500.jsonl", format="math")] == [("Prealgebra", "1")]
 
 
 def test_gsm8k_answers_in_another_column(tmp_path: Path) -> None:

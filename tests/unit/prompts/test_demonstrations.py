@@ -9,6 +9,7 @@ from metamath_ray.prompts import Demonstration, Task, load_prompt_set
 from metamath_ray.types import Augmentation, GradeVerdict, Mask, Problem, WorkItem
 
 _STYLES = load_prompt_set("metamath").demonstrations
+_FEW_SHOT = load_prompt_set("few_shot").demonstrations
 _EQUATION = re.compile(r"((?:[$]?\d[\d.,]*\s*[-+*/]\s*)+[$]?\d[\d.]*) = [$]?(\d+(?:\.\d+)?)")
 
 
@@ -18,6 +19,14 @@ def _examples(*tasks: Task) -> list[pytest.param]:  # type: ignore[valid-type]
         for style, by_task in _STYLES.items()
         for task in tasks
         for number, example in enumerate(by_task[task])
+    ]
+
+
+def _few_shot() -> list[pytest.param]:  # type: ignore[valid-type]
+    return [
+        pytest.param(example, id=f"few_shot-{style}-{number}")
+        for style, by_task in _FEW_SHOT.items()
+        for number, example in enumerate(by_task[Task.SOLVE])
     ]
 
 
@@ -38,22 +47,28 @@ def test_each_task_has_four_to_eight_in_each_style(style: str, task: Task) -> No
     assert 4 <= len(_STYLES[style][task]) <= 8
 
 
+def test_few_shot_has_the_usual_numbers_of_examples() -> None:
+    assert {style: len(by_task[Task.SOLVE]) for style, by_task in _FEW_SHOT.items()} == {
+        "default": 8, "math": 4, "backward": 4,
+    }  # fmt: skip
+
+
 def test_completion_and_chat_share_them() -> None:
     assert load_prompt_set("metamath_chat").demonstrations == _STYLES
 
 
-@pytest.mark.parametrize("example", _examples(Task.SOLVE, Task.SOLVE_BACKWARD))
+@pytest.mark.parametrize("example", [*_examples(Task.SOLVE, Task.SOLVE_BACKWARD), *_few_shot()])
 def test_a_solution_reaches_its_answer(example: Demonstration) -> None:
     assert grade(example.response, example.answer).verdict is GradeVerdict.CORRECT
 
 
-@pytest.mark.parametrize("example", _examples(Task.SOLVE, Task.SOLVE_BACKWARD))
+@pytest.mark.parametrize("example", [*_examples(Task.SOLVE, Task.SOLVE_BACKWARD), *_few_shot()])
 def test_every_equation_of_a_solution_holds(example: Demonstration) -> None:
     for expression, result in _EQUATION.findall(example.response):
         assert _value(expression) == Fraction(result), f"{expression} = {result}"
 
 
-@pytest.mark.parametrize("example", _examples(Task.SOLVE))
+@pytest.mark.parametrize("example", [*_examples(Task.SOLVE), *_few_shot()])
 def test_a_solution_ends_as_metamathqa_does(example: Demonstration) -> None:
     assert re.fullmatch(r"The answer is: .+", example.response.splitlines()[-1])
 

@@ -14,8 +14,15 @@ _MALFORMED: list[dict[str, str]] = json.loads(
 )
 
 
+_SOLUTIONS: list[dict[str, str]] = json.loads(
+    (Path(__file__).parents[2] / "data" / "prompts_solutions.json").read_text("utf-8")
+)
+
+
 def test_packaged_sets() -> None:
-    assert available_prompt_sets() == ["alpaca", "chat", "embedded", "metamath", "metamath_chat", "metamath_release"]
+    assert available_prompt_sets() == [
+        "alpaca", "chat", "embedded", "few_shot", "metamath", "metamath_chat", "metamath_release",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", available_prompt_sets())
@@ -62,7 +69,7 @@ def test_a_malformed_set_is_refused_by_name_and_field(case: dict[str, str], tmp_
 
 
 def test_an_unknown_name_lists_the_packaged_sets() -> None:
-    with pytest.raises(PromptError, match=r"'no_such_set'.*alpaca, chat, embedded, metamath, .*metamath_release"):
+    with pytest.raises(PromptError, match=r"'no_such_set'.*alpaca, chat, embedded, few_shot, .*metamath_release"):
         load_prompt_set("no_such_set")
 
 
@@ -86,3 +93,22 @@ def test_a_field_is_not_read_as_a_template() -> None:
 def test_a_missing_field_is_named() -> None:
     with pytest.raises(PromptError, match="needs the field 'answer'; given are question"):
         fill("{question} {answer}", {"question": "Q"})
+
+
+@pytest.mark.parametrize("name", available_prompt_sets())
+@pytest.mark.parametrize("case", _SOLUTIONS, ids=lambda case: case["id"])
+def test_no_packaged_set_stops_within_a_solution(name: str, case: dict[str, str]) -> None:
+    prompt_set = load_prompt_set(name)
+    for task in (Task.SOLVE, Task.SOLVE_BACKWARD):
+        assert not [stop for stop in prompt_set.stop(task) if stop in prompt_set.response_prefix + case["text"]]
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in available_prompt_sets() if load_prompt_set(name).format is PromptFormat.COMPLETION]
+)
+def test_a_completion_set_stops_where_its_own_prompt_would_go_on(name: str) -> None:
+    """A base model that has solved its question writes the next one as the prompt has shown it."""
+    prompt_set = load_prompt_set(name)
+    for task in (Task.SOLVE, Task.SOLVE_BACKWARD):
+        goes_on = "9 figs.\n\n" + prompt_set.task(task).template.partition("{question}")[0]
+        assert [stop for stop in prompt_set.stop(task) if stop in goes_on]

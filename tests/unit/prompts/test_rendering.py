@@ -9,6 +9,7 @@ from transformers import PreTrainedTokenizerFast
 
 from metamath_ray.errors import ModelError, PromptError
 from metamath_ray.prompts import PromptSet, Renderer, Task, Tokenizer, load_prompt_set, load_tokenizer
+from metamath_ray.prompts.prompt_set import available_prompt_sets
 
 _BOS, _EOS = 0, 1
 _FIELDS = {"question": "Ann has 9 figs.\nHow many?", "answer": "9", "variable": "x"}
@@ -43,7 +44,7 @@ def _text(tokenizer: Tokenizer, ids: list[int]) -> str:
     return str(tokenizer.decode(ids))
 
 
-@pytest.fixture(scope="module", params=["alpaca", "chat", "embedded", "metamath", "metamath_chat", "metamath_release"])
+@pytest.fixture(scope="module", params=available_prompt_sets())
 def prompt_set(request: pytest.FixtureRequest) -> PromptSet:
     return load_prompt_set(request.param)
 
@@ -94,6 +95,19 @@ def test_the_released_models_are_asked_as_they_were_evaluated_also_with_many_lin
         "Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n"
         "### Instruction:\nAnn has 9 figs.\nHow many?\n\n### Response: Let's think step by step."
     )
+
+
+@pytest.mark.parametrize(
+    ("source", "shown", "number"), [("gsm8k", "ferry", 8), ("other", "ferry", 8), ("math", "atlas", 4),
+                                    ("gsm8k_backward", "unknown variable", 4)],
+)  # fmt: skip
+def test_few_shot_shows_examples_of_the_benchmark(source: str, shown: str, number: int) -> None:
+    tokenizer = _tokenizer(bos=False, adds_bos=False)
+    text = _text(tokenizer, _ids(Renderer(load_prompt_set("few_shot"), tokenizer), source=source))
+    assert text.count("Question: ") == text.count("Solution:") == number + 1
+    assert shown in text
+    assert text.startswith("Question: ")
+    assert text.endswith("\n\nQuestion: Ann has 9 figs.\nHow many?\nSolution:")
 
 
 def test_demonstrations_follow_the_source() -> None:
