@@ -11,12 +11,12 @@ from pydantic_settings import (
     BaseSettings,
     CliApp,
     CliSettingsSource,
-    PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
 )
 
 from metamath_ray.config import describe_validation_error, read_yaml
+from metamath_ray.config.base import GivenSettings
 from metamath_ray.errors import ConfigError
 
 Config = TypeVar("Config", bound=BaseModel)
@@ -43,7 +43,7 @@ def parse_arguments(config_class: type[Config], arguments: Sequence[str], *, pro
 
 
 def _settings_class(config_class: type[Config], program: str) -> type[BaseSettings]:
-    class Settings(BaseSettings, config_class):  # type: ignore[misc,valid-type]
+    class Settings(GivenSettings, config_class):  # type: ignore[misc,valid-type]
         model_config = SettingsConfigDict(
             cli_prog_name=program,
             cli_kebab_case=True,
@@ -59,18 +59,6 @@ def _settings_class(config_class: type[Config], program: str) -> type[BaseSettin
         )
         config: str | None = None
         """YAML file with settings; options on the command line win over it."""
-
-        @classmethod
-        def settings_customise_sources(
-            cls,
-            settings_cls: type[BaseSettings],
-            init_settings: PydanticBaseSettingsSource,
-            env_settings: PydanticBaseSettingsSource,
-            dotenv_settings: PydanticBaseSettingsSource,
-            file_secret_settings: PydanticBaseSettingsSource,
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
-            """Take nothing of the environment: its SEED is no option of ours."""
-            return (init_settings,)
 
     Settings.__doc__ = config_class.__doc__
     return Settings

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from metamath_ray.errors import ConfigError
 
@@ -16,6 +17,22 @@ class FrozenConfig(BaseModel):
     """Base of all configurations: immutable, unknown fields refused, field docstrings kept."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=())
+
+
+class GivenSettings(BaseSettings):
+    """Base of what turns the options that are given, and nothing else, into a configuration."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take nothing of the environment: its SEED is no option of ours."""
+        return (init_settings,)
 
 
 class SourceConfig(FrozenConfig):

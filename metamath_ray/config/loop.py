@@ -11,9 +11,9 @@ from functools import cache
 from typing import Any, Literal, Self
 
 from pydantic import AliasChoices, ConfigDict, Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from metamath_ray.config.base import FrozenConfig, describe_validation_error
+from metamath_ray.config.base import FrozenConfig, GivenSettings, describe_validation_error
 from metamath_ray.config.bootstrap import BootstrapCommand, ExportCommand
 from metamath_ray.config.evaluate import EvaluateCommand
 from metamath_ray.config.finetune import FinetuneCommand
@@ -131,22 +131,10 @@ def parse_settings(command: StepCommand, settings: Mapping[str, Any]) -> FrozenC
 
 @cache
 def _settings_class(command: StepCommand) -> type[BaseSettings]:
-    class Settings(BaseSettings, COMMANDS[command].config_class):  # type: ignore[misc]
+    class Settings(GivenSettings, COMMANDS[command].config_class):  # type: ignore[misc]
         model_config = SettingsConfigDict(
             nested_model_default_partial_update=True, frozen=True, extra="forbid", protected_namespaces=()
         )
-
-        @classmethod
-        def settings_customise_sources(
-            cls,
-            settings_cls: type[BaseSettings],
-            init_settings: PydanticBaseSettingsSource,
-            env_settings: PydanticBaseSettingsSource,
-            dotenv_settings: PydanticBaseSettingsSource,
-            file_secret_settings: PydanticBaseSettingsSource,
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
-            """Take the settings that are given, and none of the environment."""
-            return (init_settings,)
 
     return Settings
 
