@@ -106,6 +106,10 @@ class TerminalObserver:
         if not self._console.is_terminal:
             self._console.print(f"{name} …")
 
+    def notice(self, line: str) -> None:
+        """Show a line that stays."""
+        self._console.print(line, soft_wrap=True, markup=False)
+
     def progress(self, counts: BlockCounts, total: int) -> None:
         """Show how far the items are."""
         now = time.monotonic()
@@ -222,14 +226,14 @@ def estimate_lines(estimate: Estimate) -> list[str]:
     if estimate.seconds is not None:
         hours = estimate.seconds / 3600
         lines.append(
-            f"about {hours:,.2f} hours at the sample's {estimate.tokens_per_second:,.0f} completion tokens/s "
-            "(a full run is faster: the sample does not fill the engine)"
+            f"here: about {hours:,.2f} hours at the {estimate.tokens_per_second:,.0f} completion tokens/s that the "
+            "sample made here (a full run is faster: the sample does not fill the engine)"
         )
         if estimate.num_gpus:
             lines.append(f"about {estimate.gpu_hours:,.1f} GPU-hours on {estimate.num_gpus} GPUs")
     if estimate.money is not None and estimate.seconds is not None:
         lines.append(f"about {estimate.money:,.2f} at {estimate.price} a million tokens")
-    return lines
+    return [*lines, *(estimate.on_gpus.lines() if estimate.on_gpus else [])]
 
 
 def preview_panel(number: int, row: PreviewRow) -> Panel:

@@ -61,6 +61,8 @@ class ServeEngineConfig(FrozenConfig):
     """GPUs a replica."""
     accelerator_type: str | None = None
     """Ray's name of the GPU ("H100", "A10G", "L4", …); None runs on CPU."""
+    gpu_table: str | None = None
+    """YAML file with the memory of GPUs, `NAME: GiB` a line, over the packaged table; see docs/costs.md."""
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     """"auto" is the model's own on a GPU and float32 on a CPU, where vLLM's bfloat16 kernels can kill the worker."""
     max_model_len: int | None = Field(default=None, ge=16)
@@ -164,6 +166,25 @@ class ExportConfig(FrozenConfig):
     """Likenesses to a test question that remove a row; the others are reported. See docs/export.md."""
 
 
+class BudgetConfig(FrozenConfig):
+    """When a run stops, to be resumed with a larger budget; what earlier starts stored counts."""
+
+    tokens: int | None = Field(default=None, ge=1)
+    """Most tokens, prompts and completions together; no limit by default."""
+    money: float | None = Field(default=None, gt=0)
+    """Most money, by price_per_million_tokens and price_per_gpu_hour together; no limit by default."""
+
+    def require_price(self, *, per_token: float | None, per_gpu_hour: float | None, num_gpus: int) -> None:
+        """Refuse a limit in money that nothing counts towards.
+
+        Raises:
+            ValueError: No price is given that this run pays.
+        """
+        if self.money is not None and not (per_token or (per_gpu_hour and num_gpus)):
+            said = "" if num_gpus else " (this run uses no GPU of yours, so price_per_gpu_hour alone is nothing)"
+            raise ValueError(f"budget.money needs price_per_million_tokens or price_per_gpu_hour{said}")
+
+
 class BootstrapConfig(FrozenConfig):
     """Problems → plan → bootstrap → export."""
 
@@ -188,7 +209,11 @@ class BootstrapConfig(FrozenConfig):
     ray: RayConfig = RayConfig()
     """Where it runs."""
     price_per_million_tokens: float | None = Field(default=None, ge=0)
-    """Money for a million tokens, prompt and completion alike; used by the estimate of `plan`."""
+    """Money for a million tokens, prompt and completion alike; used by the estimate of `plan` and by the budget."""
+    price_per_gpu_hour: float | None = Field(default=None, ge=0)
+    """Money for an hour of one GPU; used by `plan`, over its table of prices, and by the budget."""
+    budget: BudgetConfig = BudgetConfig()
+    """When it has cost enough."""
 
     @model_validator(mode="after")
     def _something_to_do(self) -> "BootstrapConfig":
@@ -204,6 +229,15 @@ class BootstrapConfig(FrozenConfig):
                 f"execution.retry_budget_seconds ({self.execution.retry_budget_seconds:.0f}) must exceed the wait for "
                 f"one completion ({self.engine.request_timeout_seconds:.0f}), or nothing is ever tried twice"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _budget_has_a_price(self) -> "BootstrapConfig":
+        self.budget.require_price(
+            per_token=self.price_per_million_tokens,
+            per_gpu_hour=self.price_per_gpu_hour,
+            num_gpus=self.engine.num_gpus,
+        )
         return self
 
     def content(self) -> dict[str, Any]:
@@ -229,6 +263,30 @@ class PlanCommand(BootstrapCommand):
 
     sample_items: int = Field(default=32, ge=0)
     """Items that are run now to measure the cost, and stay done; 0 only counts."""
+    gpu: str | None = None
+    """Price the run on GPUs of this kind ("H100"), by Ray's name."""
+    num_gpus: int = Field(default=1, ge=1)
+    """So many of them."""
+    tokens_per_second: float | None = Field(default=None, gt=0)
+    """Completion tokens a second that one of them makes, measured elsewhere; what the sample here makes by default."""
+    prices: str | None = None
+    """YAML file of prices, over the packaged table; see docs/costs.md."""
+
+    @model_validator(mode="after")
+    def _speed_is_known(self) -> "PlanCommand":
+        if self.gpu is None:
+            if self.tokens_per_second or self.prices:
+                raise ValueError("tokens_per_second and prices are of the GPU that the run is priced on; give gpu")
+            return self
+        if not self.sample_items:
+            raise ValueError("gpu: without sample_items it is not known how many tokens an item takes")
+        here = self.engine.accelerator_type if isinstance(self.engine, ServeEngineConfig) else "no GPU of yours"
+        if self.tokens_per_second is None and here != self.gpu:
+            raise ValueError(
+                f"gpu is {self.gpu}, and the sample runs on {here or 'CPU'}: give tokens_per_second, measured on "
+                f"{self.gpu}, or engine.accelerator_type {self.gpu}"
+            )
+        return self
 
 
 class PreviewCommand(BootstrapConfig):

@@ -3,7 +3,13 @@
 from pydantic import Field, model_validator
 
 from metamath_ray.config.base import FrozenConfig, RayConfig, SourceConfig
-from metamath_ray.config.bootstrap import EngineConfig, ExecutionConfig, SamplingConfig, ServeEngineConfig
+from metamath_ray.config.bootstrap import (
+    BudgetConfig,
+    EngineConfig,
+    ExecutionConfig,
+    SamplingConfig,
+    ServeEngineConfig,
+)
 
 
 class SampleConfig(FrozenConfig):
@@ -33,12 +39,32 @@ class SampleConfig(FrozenConfig):
     """Concurrency, retries, limits."""
     ray: RayConfig = RayConfig()
     """Where it runs."""
+    price_per_million_tokens: float | None = Field(default=None, ge=0)
+    """Money for a million tokens, prompt and completion alike; used by the budget."""
+    price_per_gpu_hour: float | None = Field(default=None, ge=0)
+    """Money for an hour of one GPU; used by the budget."""
+    budget: BudgetConfig = BudgetConfig()
+    """When it has cost enough: samples, greedy solutions and scores together."""
 
     @model_validator(mode="after")
     def _several_differ(self) -> "SampleConfig":
         if self.num_samples > 1 and self.sampling.temperature == 0:
             raise ValueError("num_samples exceeds 1 at temperature 0: all samples would be the same")
         return self
+
+    @model_validator(mode="after")
+    def _budget_has_a_price(self) -> "SampleConfig":
+        self.budget.require_price(
+            per_token=self.price_per_million_tokens,
+            per_gpu_hour=self.price_per_gpu_hour,
+            num_gpus=self.num_gpus,
+        )
+        return self
+
+    @property
+    def num_gpus(self) -> int:
+        """GPUs that the larger of its deployments needs; they are up one after the other."""
+        return max(self.engine.num_gpus, self.verifier.num_gpus if self.verifier else 0)
 
 
 class SampleCommand(SampleConfig):

@@ -12,14 +12,23 @@ from pathlib import Path
 from typing import Any
 
 from metamath_ray.augmentation import run_item
+from metamath_ray.capacity import budget_of, check_nodes, check_versions, engine_bundles
 from metamath_ray.config import BootstrapConfig, EngineConfig, ExecutionConfig, OpenAIEngineConfig
 from metamath_ray.distributed.cluster import connected
 from metamath_ray.distributed.deployment import CPU_PER_REPLICA, generator, resolve_dtype
-from metamath_ray.distributed.driving import run_all
+from metamath_ray.distributed.driving import Spending, run_all
 from metamath_ray.distributed.items import BlockCounts, ItemsJob
+from metamath_ray.distributed.machines import node_groups, node_versions
 from metamath_ray.distributed.observer import Observer, Silent
 from metamath_ray.distributed.planning import open_run
-from metamath_ray.distributed.preflight import Checked, api_key, check, renderer, sampling_parameters
+from metamath_ray.distributed.preflight import (
+    Checked,
+    api_key,
+    check,
+    renderer,
+    require_writable,
+    sampling_parameters,
+)
 from metamath_ray.distributed.serve_engine import ServeEngine
 from metamath_ray.errors import MetamathRayError
 from metamath_ray.grading import check_canaries
@@ -146,6 +155,8 @@ def engine_up(
                 config=config, model_path=checked.model_path, application="", api_key=api_key(engine)
             )
             return
+        check_nodes(engine_bundles(engine), node_groups())
+        check_versions(node_versions())
         observer.stage(f"loading {engine.model} into vLLM ({resolve_dtype(engine)})")
         with generator(engine, model_path=checked.model_path, application=application) as running:
             yield BootstrapRunnerFactory(config=config, model_path=checked.model_path, application=running)
@@ -168,18 +179,40 @@ def bootstrap(
     run, watching = RunDirectory(config.run_directory), observer or Silent()
     with run.lock():
         watching.stage("checking model and prompts")
-        checked = check(config)
+        checked = check(config, observer=watching)
+        require_writable(run)
         watching.stage("planning")
         manifest = open_run(run, checked, fork=fork)
-        if unfinished_positions(run, retry_failed=retry_failed).size:
+        spending = spending_of(config, run)
+        if spending and (said := spending.reached()):
+            watching.notice(said)
+        elif unfinished_positions(run, retry_failed=retry_failed).size:
             name = f"bootstrap-{content_id((manifest.content_hash, run.root))[:8]}"
             with engine_up(checked, application=name, logs=run.local_path, observer=watching) as make_runner:
                 watching.stage("bootstrapping")
-                draw_all(run, make_runner, retry_failed=retry_failed, observer=watching)
+                draw_all(run, make_runner, retry_failed=retry_failed, observer=watching, spending=spending)
         return stored_counts(run)
 
 
-def draw_all(run: RunDirectory, make_runner: BootstrapRunnerFactory, *, retry_failed: bool, observer: Observer) -> None:
+def spending_of(config: BootstrapConfig, *runs: RunDirectory) -> Spending | None:
+    """Return what watches the budget of some run directories together; None without a budget."""
+    budget = budget_of(
+        config.budget,
+        price_per_million_tokens=config.price_per_million_tokens,
+        price_per_gpu_hour=config.price_per_gpu_hour,
+        num_gpus=config.engine.num_gpus,
+    )
+    return Spending(budget, runs) if budget else None
+
+
+def draw_all(
+    run: RunDirectory,
+    make_runner: BootstrapRunnerFactory,
+    *,
+    retry_failed: bool,
+    observer: Observer,
+    spending: Spending | None = None,
+) -> None:
     """Run every planned item that has no outcome, and record the start in the manifest.
 
     Raises:
@@ -190,7 +223,8 @@ def draw_all(run: RunDirectory, make_runner: BootstrapRunnerFactory, *, retry_fa
     job = ItemsJob(
         run=run, mark=run.claim(), make_runner=make_runner, execution=config.execution, retry_failed=retry_failed
     )
-    run_all(job, earlier=stored_counts(run), observer=observer, record=partial(_record, run, config.engine))
+    record = partial(_record, run, config.engine)
+    run_all(job, earlier=stored_counts(run), observer=observer, record=record, spending=spending)
 
 
 def _record(run: RunDirectory, engine: EngineConfig, counts: BlockCounts, seconds: float) -> None:

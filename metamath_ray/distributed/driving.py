@@ -1,9 +1,13 @@
-"""Run all that is planned and not done: progress for whoever watches, and an end for what is hopeless."""
+"""Run all that is planned and not done: progress for whoever watches, and an end for what is hopeless or paid for."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from metamath_ray.capacity import Budget
 from metamath_ray.distributed.items import BlockCounts, ItemsJob, run_items
 from metamath_ray.distributed.observer import Observer
 from metamath_ray.errors import RunFailed, UserError
@@ -12,23 +16,91 @@ from metamath_ray.storage import RunDirectory
 MIN_ITEMS_TO_JUDGE = 50
 """The failure ratio means nothing before so many items."""
 
+TOKEN_COUNTS = (
+    "rewrite.num_prompt_tokens",
+    "rewrite.num_completion_tokens",
+    "solution.num_prompt_tokens",
+    "solution.num_completion_tokens",
+    "num_prompt_tokens",
+)
+"""Columns of outcomes, and of scores, that count tokens; a table has the ones or the other."""
 
-def run_all(
-    job: ItemsJob, *, earlier: BlockCounts, observer: Observer, record: Callable[[BlockCounts, float], None]
-) -> None:
-    """Run a job to its end.
+
+class Spending:
+    """What a run has spent, earlier starts included, against what it may.
+
+    Counts the tokens that stand in the stored outcomes, each file once: those of items that failed and were run again,
+    too. What an engine made and nobody stored is not known here.
 
     Args:
+        budget: What it may spend.
+        runs: The run directories that share the budget.
+    """
+
+    def __init__(self, budget: Budget, runs: Sequence[RunDirectory]) -> None:
+        self._budget = budget
+        self._runs = list(runs)
+        self._counted: set[tuple[str, str]] = set()
+        self._num_tokens = 0
+        self._earlier_seconds = sum(map(_recorded_seconds, runs))
+        self._began = time.monotonic()
+
+    def share(self, run: RunDirectory) -> None:
+        """Count another run directory, too."""
+        self._runs.append(run)
+
+    def reached(self) -> str:
+        """Say that the budget is reached and what to do; "" while it is not."""
+        for run in self._runs:
+            for shard in run.outcome_shards():
+                if (run.root, shard) not in self._counted:
+                    self._num_tokens += _stored_tokens(run, shard)
+                    self._counted.add((run.root, shard))
+        seconds = self._earlier_seconds + time.monotonic() - self._began
+        said = self._budget.reached(self._num_tokens, seconds)
+        return f"budget reached: {said}; the same command with a larger budget resumes" if said else ""
+
+
+def _recorded_seconds(run: RunDirectory) -> float:
+    if not run.exists("manifest.json"):
+        return 0.0
+    return float(sum(stage.get("seconds", 0.0) for stage in run.read_manifest().stages.values()))
+
+
+def _stored_tokens(run: RunDirectory, shard: str) -> int:
+    batches = run.read_batches("outcomes", f"{shard}.parquet", columns=TOKEN_COUNTS)
+    tables = (pa.Table.from_batches([batch]).flatten() for batch in batches)
+    return sum(pc.sum(column).as_py() or 0 for table in tables for column in table.columns)
+
+
+def run_all(
+    job: ItemsJob,
+    *,
+    earlier: BlockCounts,
+    observer: Observer,
+    record: Callable[[BlockCounts, float], None],
+    spending: Spending | None = None,
+) -> None:
+    """Run a job to its end, or until its budget is reached.
+
+    Args:
+        job: What is run.
         earlier: What is done already.
+        observer: Told of progress, and of a budget that is reached.
         record: Told what this start did, and in how many seconds, however it ends.
+        spending: Looked at before the first block and after each; when it is reached, no more blocks are taken.
 
     Raises:
         UserError: It cannot go on before the user does something.
         RunFailed: Too many items failed or the engine stayed away; what is done is stored.
     """
+    if spending and (said := spending.reached()):
+        observer.notice(said)
+        return
     total, limit = job.run.count_plan(), job.execution.max_failure_ratio
     observer.progress(earlier, total)
     counts, began = BlockCounts(), time.monotonic()
+    said = ""
     try:
         with closing(run_items(job)) as blocks:
             for block in blocks:
@@ -36,9 +108,13 @@ def run_all(
                 observer.progress(earlier + counts, total)
                 if counts.fatal or counts.num_items >= MIN_ITEMS_TO_JUDGE:
                     _stop_if_hopeless(counts, limit, job.run)
+                if spending and (said := spending.reached()):
+                    break
         _stop_if_hopeless(counts, limit, job.run)
     finally:
         record(counts, time.monotonic() - began)
+    if said:
+        observer.notice(said)
 
 
 def _stop_if_hopeless(counts: BlockCounts, max_failure_ratio: float, run: RunDirectory) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import ray
 
+from metamath_ray.capacity import check_nodes, check_versions, trainer_bundles
 from metamath_ray.config import DrawConfig, FinetuneConfig, StageConfig
 from metamath_ray.distributed.cluster import connected
 from metamath_ray.distributed.draw_samples import draw_samples
@@ -23,6 +24,7 @@ from metamath_ray.distributed.finetune_checks import (
     shared_folder,
     tracker_environment,
 )
+from metamath_ray.distributed.machines import node_groups, node_versions
 from metamath_ray.distributed.observer import Silent, TrainingObserver
 from metamath_ray.distributed.stage_files import CHECKPOINTS, read_json, write_json
 from metamath_ray.distributed.stage_measure import generator_quality, verifier_quality
@@ -54,11 +56,13 @@ def finetune(config: FinetuneConfig, observer: TrainingObserver | None = None) -
     num_cpus, num_gpus = required(config)
     with run.lock():
         watching.stage("checking model, prompts and data")
-        checked = check(config)
+        checked = check(config, observer=watching)
         manifest = open_run(run, checked)
         watching.stage("starting Ray")
         with connected(config.ray, num_cpus=num_cpus, num_gpus=num_gpus, gpu_advice=GPU_ADVICE, logs=root / "logs"):
             _announce_missing_gpus(num_gpus, watching)
+            check_nodes(trainer_bundles(config.trainers), node_groups())
+            check_versions(node_versions())
             stages = list(_run_stages(run, manifest, checked, watching))
             return FinetuneReport(start=manifest.stages.get("start", {}), stages=stages)
 

@@ -7,9 +7,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from metamath_ray.capacity import check_serving, check_training, load_gpus
 from metamath_ray.config import FinetuneConfig, SamplesConfig, SourceConfig, StageConfig
 from metamath_ray.datasets import ProblemSource, read_problems
 from metamath_ray.distributed.bootstrap import required_cpus
+from metamath_ray.distributed.observer import Observer, Silent
+from metamath_ray.distributed.preflight import shape_of
 from metamath_ray.distributed.stage_files import check_layout
 from metamath_ray.errors import ConfigError, DataError, RunDirectoryError
 from metamath_ray.inference.models import check_prompt_set, model_hash, resolve_model
@@ -68,8 +71,12 @@ def shared_folder(run: RunDirectory) -> Path:
     return run.local_path
 
 
-def check(config: FinetuneConfig) -> Checked:
+def check(config: FinetuneConfig, *, observer: Observer | None = None) -> Checked:
     """Find and try everything that a run needs.
+
+    Args:
+        config: What is to run.
+        observer: Told what could not be checked.
 
     Raises:
         UserError: Something is missing, or does not fit the rest.
@@ -78,6 +85,7 @@ def check(config: FinetuneConfig) -> Checked:
     model_path = resolve_model(config.model)
     check_prompt_set(model_path, name=prompt_set.name, prompt_set_hash=prompt_set.hash)
     _check_packages(config)
+    _check_fits(config, model_path, observer or Silent())
     tokenizer = load_tokenizer(model_path)
     check_vocabulary(model_path)
     example = {"question": "What is 1 + 1?"}
@@ -92,6 +100,19 @@ def check(config: FinetuneConfig) -> Checked:
         label_tokens=_label_tokens(config, verifier_prompt, tokenizer),
         held_out=read_held_out(config.held_out) if config.held_out else [],
     )
+
+
+def _check_fits(config: FinetuneConfig, model_path: str, observer: Observer) -> None:
+    """See that the model is whole, and that trainers and the engines of its draws can hold it."""
+    shape = shape_of(model_path)
+    said = [check_training(config, shape, load_gpus())]
+    for name, stage in config.stages.items():
+        if stage.samples and stage.samples.draw and not stage.samples.draw.engine.attach:
+            engine = stage.samples.draw.engine.model_copy(update={"model": config.model})
+            where = f"stages.{name}.samples.draw.engine"
+            said.append(check_serving(engine, shape, load_gpus(engine.gpu_table), name=where))
+    for line in filter(None, said):
+        observer.notice(line)
 
 
 def _check_packages(config: FinetuneConfig) -> None:

@@ -12,6 +12,9 @@ class Observer(Protocol):
     def stage(self, name: str) -> None:
         """A stage begins: "starting Ray", "loading the model", …."""
 
+    def notice(self, line: str) -> None:
+        """Something that is to be known and to stay on the screen."""
+
     def progress(self, counts: BlockCounts, total: int) -> None:
         """So many of all planned items are finished, earlier starts included."""
 
@@ -27,6 +30,9 @@ class Silent:
     """Watches nothing."""
 
     def stage(self, name: str) -> None:
+        """Do nothing."""
+
+    def notice(self, line: str) -> None:
         """Do nothing."""
 
     def progress(self, counts: BlockCounts, total: int) -> None:

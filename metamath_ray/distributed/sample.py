@@ -10,13 +10,15 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
+from metamath_ray.capacity import budget_of
 from metamath_ray.config import BootstrapConfig, SampleConfig, SamplingConfig, StagesSamplingConfig
 from metamath_ray.distributed.bootstrap import GPU_ADVICE, draw_all, engine_up, required_cpus
 from metamath_ray.distributed.cluster import connected
 from metamath_ray.distributed.draw_samples import solutions_alone
+from metamath_ray.distributed.driving import Spending
 from metamath_ray.distributed.observer import Observer, Silent
 from metamath_ray.distributed.planning import open_growing_run
-from metamath_ray.distributed.preflight import Checked, check
+from metamath_ray.distributed.preflight import Checked, check, require_writable
 from metamath_ray.distributed.scoring import check_verifier, plan_scores, read_scores, score_solutions
 from metamath_ray.storage import RunDirectory, unfinished_positions
 from metamath_ray.storage.samples import GREEDY_FILE, SAMPLE_SCHEMA, SAMPLES_FILE, read_samples, solution_id
@@ -67,22 +69,29 @@ def sample(config: SampleConfig, *, retry_failed: bool = False, observer: Observ
     run, watching = RunDirectory(config.run_directory), observer or Silent()
     with run.lock():
         watching.stage("checking models and prompts")
-        draws, verifier = [Draw(run=run, checked=check(_sampled(config)), file=SAMPLES_FILE)], check_verifier(config)
+        draws = [Draw(run=run, checked=check(_sampled(config), observer=watching), file=SAMPLES_FILE)]
+        verifier = check_verifier(config, observer=watching)
+        require_writable(run)
         if config.greedy:
             greedy = RunDirectory(run.path("greedy"))
             draws.append(Draw(run=greedy, checked=check(_greedy(config)), file=GREEDY_FILE))
         watching.stage("planning")
         for draw in draws:
             open_growing_run(draw.run, draw.checked)
+        spending = _spending(config, draws)
         with ExitStack() as up:
-            if left := [draw for draw in draws if unfinished_positions(draw.run, retry_failed=retry_failed).size]:
+            left = [draw for draw in draws if unfinished_positions(draw.run, retry_failed=retry_failed).size]
+            if left and not _is_spent(spending, watching):
                 up.enter_context(_cluster(config, run))
-                _draw(left, retry_failed=retry_failed, observer=watching)
+                _draw(left, retry_failed=retry_failed, observer=watching, spending=spending)
             solutions = (pair for draw in draws for pair in _votable(draw.run))
             scores = plan_scores(solutions, verifier, run) if verifier else None
-            if verifier and scores and unfinished_positions(scores, retry_failed=retry_failed).size:
+            if spending and scores:
+                spending.share(scores)
+            unscored = scores is not None and unfinished_positions(scores, retry_failed=retry_failed).size
+            if verifier and scores and unscored and not _is_spent(spending, watching):
                 up.enter_context(_cluster(config, run))
-                score_solutions(scores, verifier, retry_failed=retry_failed, observer=watching)
+                score_solutions(scores, verifier, retry_failed=retry_failed, observer=watching, spending=spending)
         known = read_scores(scores) if scores else {}
         for draw in draws:
             run.write_batches(scored_batches(draw.run, known), SAMPLE_SCHEMA, draw.file)
@@ -125,13 +134,31 @@ def _cluster(config: SampleConfig, run: RunDirectory) -> AbstractContextManager[
     )
 
 
-def _draw(draws: list[Draw], *, retry_failed: bool, observer: Observer) -> None:
+def _spending(config: SampleConfig, draws: list[Draw]) -> Spending | None:
+    budget = budget_of(
+        config.budget,
+        price_per_million_tokens=config.price_per_million_tokens,
+        price_per_gpu_hour=config.price_per_gpu_hour,
+        num_gpus=config.num_gpus,
+    )
+    return Spending(budget, [draw.run for draw in draws]) if budget else None
+
+
+def _is_spent(spending: Spending | None, observer: Observer) -> bool:
+    """Say it before a model is loaded that may answer nothing."""
+    said = spending.reached() if spending else ""
+    if said:
+        observer.notice(said)
+    return bool(said)
+
+
+def _draw(draws: list[Draw], *, retry_failed: bool, observer: Observer, spending: Spending | None) -> None:
     name = f"sample-{content_id(draws[0].run.root)[:8]}"
     with engine_up(draws[0].checked, application=name, logs=None, observer=observer) as make_runner:
         for draw in draws:
             observer.stage("sampling" if draw.file == SAMPLES_FILE else "solving greedily")
             one = replace(make_runner, config=draw.checked.config)
-            draw_all(draw.run, one, retry_failed=retry_failed, observer=observer)
+            draw_all(draw.run, one, retry_failed=retry_failed, observer=observer, spending=spending)
 
 
 def _votable(run: RunDirectory) -> Iterator[tuple[str, str]]:

@@ -11,9 +11,10 @@ from typing import Any
 
 from metamath_ray.config import ExecutionConfig, SampleConfig, ServeEngineConfig
 from metamath_ray.distributed.deployment import generator
-from metamath_ray.distributed.driving import run_all
+from metamath_ray.distributed.driving import Spending, run_all
 from metamath_ray.distributed.items import BlockCounts, ItemsJob
-from metamath_ray.distributed.observer import Observer
+from metamath_ray.distributed.observer import Observer, Silent
+from metamath_ray.distributed.preflight import check_fits
 from metamath_ray.distributed.serve_engine import ServeLabelScorer
 from metamath_ray.errors import ModelError, RequestRejected
 from metamath_ray.inference import RetryingLabelScorer
@@ -56,7 +57,7 @@ class CheckedVerifier:
         return content_id(sorted(self.content.items()))[:12]
 
 
-def check_verifier(config: SampleConfig) -> CheckedVerifier | None:
+def check_verifier(config: SampleConfig, *, observer: Observer | None = None) -> CheckedVerifier | None:
     """Look at model and prompt before anything starts; None where nothing is scored.
 
     Raises:
@@ -67,6 +68,7 @@ def check_verifier(config: SampleConfig) -> CheckedVerifier | None:
     path, prompt = resolve_model(config.verifier.model), load_verifier_prompt(config.verifier_prompt)
     check_kind(path, "verifier")
     check_verifier_prompt(path, name=config.verifier_prompt, prompt_hash=prompt.hash)
+    check_fits(config.verifier, model_path=path, observer=observer or Silent(), name="verifier")
     VerifierRenderer(prompt, load_tokenizer(path))
     content = {"model": config.verifier.model, "model_hash": model_hash(path), "verifier_prompt_hash": prompt.hash}
     return CheckedVerifier(
@@ -144,7 +146,14 @@ def plan_scores(solutions: Iterable[tuple[str, str]], checked: CheckedVerifier, 
     return scores
 
 
-def score_solutions(scores: RunDirectory, checked: CheckedVerifier, *, retry_failed: bool, observer: Observer) -> None:
+def score_solutions(
+    scores: RunDirectory,
+    checked: CheckedVerifier,
+    *,
+    retry_failed: bool,
+    observer: Observer,
+    spending: Spending | None = None,
+) -> None:
     """Score what is planned and has no score yet; wants Ray to be up.
 
     Raises:
@@ -164,7 +173,8 @@ def score_solutions(scores: RunDirectory, checked: CheckedVerifier, *, retry_fai
             execution=checked.execution,
             retry_failed=retry_failed,
         )
-        run_all(job, earlier=_stored(scores), observer=observer, record=partial(_record, scores))
+        record = partial(_record, scores)
+        run_all(job, earlier=_stored(scores), observer=observer, record=record, spending=spending)
 
 
 def read_scores(scores: RunDirectory) -> dict[str, float]:

@@ -16,7 +16,9 @@ from metamath_ray.config import HttpConfig, ReplicasConfig, ServeEngineConfig, S
 from metamath_ray.distributed.cluster import connected
 from metamath_ray.distributed.deployment import CPU_PER_REPLICA, QUIET, wait_until_running
 from metamath_ray.distributed.observer import Observer
+from metamath_ray.distributed.preflight import check_fits
 from metamath_ray.errors import ConfigError, ModelError
+from metamath_ray.inference.models import resolve_model
 
 APPLICATION = "solve"
 POLL_SECONDS = 0.2
@@ -47,6 +49,7 @@ def serving(
     _require_free_port(config.http.host, config.http.port)
     observer.stage("checking models and prompts")
     check(config)
+    _check_fits(config, observer)
     os.environ.update(environment)
     observer.stage("starting Ray")
     num_cpus, num_gpus = _required(config)
@@ -65,6 +68,11 @@ def _engines(config: SolveConfig) -> list[tuple[ServeEngineConfig, ReplicasConfi
     if config.verifier is not None and not config.shares_weights:
         engines.append((config.verifier, config.autoscaling.verifier))
     return engines
+
+
+def _check_fits(config: SolveConfig, observer: Observer) -> None:
+    for name, (engine, _) in zip(("generator", "verifier"), _engines(config), strict=False):
+        check_fits(engine, model_path=resolve_model(engine.model), observer=observer, name=name)
 
 
 def _required(config: SolveConfig) -> tuple[int, int]:

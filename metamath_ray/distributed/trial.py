@@ -2,19 +2,21 @@
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, zip_longest
 from typing import Any
 
 from metamath_ray.augmentation import PlanSummary
-from metamath_ray.config import BootstrapConfig
+from metamath_ray.capacity import GpuPlan, Price, load_prices
+from metamath_ray.config import BootstrapConfig, PlanCommand
 from metamath_ray.datasets import ProblemSource, read_problems
 from metamath_ray.distributed.bootstrap import BootstrapRunner, engine_up
 from metamath_ray.distributed.items import completion_tokens
 from metamath_ray.distributed.observer import Observer
 from metamath_ray.distributed.planning import open_run, planned_items
-from metamath_ray.distributed.preflight import Checked, check, renderer
+from metamath_ray.distributed.preflight import Checked, check, renderer, require_writable
+from metamath_ray.errors import RunFailed
 from metamath_ray.inference import CompletionEngine, CompletionRequest
 from metamath_ray.prompts import Renderer
 from metamath_ray.storage import Manifest, RunDirectory, item_to_row, outcome_from_row
@@ -55,18 +57,24 @@ class Estimate:
         tokens_per_second: Completion tokens the sample made, its start-up left out; a full run is faster, because the
             sample is too small to fill the engine.
         price: Price of a million tokens.
+        on_gpus: The run on the GPUs that it was to be priced on.
     """
 
     by_augmentation: dict[Augmentation, KindEstimate] = field(default_factory=dict)
     tokens_per_second: float = 0.0
     num_gpus: int = 0
     price: float | None = None
+    on_gpus: GpuPlan | None = None
+
+    @property
+    def num_completion_tokens(self) -> float:
+        """Completion tokens of the whole run; 0 without a sample."""
+        return sum(kind.num_completion_tokens for kind in self.by_augmentation.values())
 
     @property
     def seconds(self) -> float | None:
         """Wall time at the sample's speed; None without a sample."""
-        tokens = sum(kind.num_completion_tokens for kind in self.by_augmentation.values())
-        return tokens / self.tokens_per_second if self.tokens_per_second else None
+        return self.num_completion_tokens / self.tokens_per_second if self.tokens_per_second else None
 
     @property
     def gpu_hours(self) -> float | None:
@@ -104,7 +112,7 @@ def preview(config: BootstrapConfig, *, num_rows: int, observer: Observer) -> li
     Raises:
         UserError: Something is missing or malformed.
     """
-    checked = check(config)
+    checked = check(config, observer=observer)
     source = config.source
     reading = read_problems(
         ProblemSource(**source.model_dump(exclude={"skip_invalid"})), skip_invalid=source.skip_invalid
@@ -142,20 +150,49 @@ def _taking_turns(items: Iterable[WorkItem]) -> Iterable[WorkItem]:
     return (item for turn in zip_longest(*by_kind.values()) for item in turn if item is not None)
 
 
-def plan(config: BootstrapConfig, *, fork: bool, sample_items: int, observer: Observer) -> tuple[Manifest, Estimate]:
+def plan(config: PlanCommand, *, fork: bool, sample_items: int, observer: Observer) -> tuple[Manifest, Estimate]:
     """Plan a run and estimate its cost by running a sample of it, which stays done.
 
     Raises:
         UserError: Something is missing or malformed; nothing was written.
     """
-    run = RunDirectory(config.run_directory)
+    run, prices = RunDirectory(config.run_directory), load_prices(config.prices)
     with run.lock():
-        checked = check(config)
+        checked = check(config, observer=observer)
+        require_writable(run)
         manifest = open_run(run, checked, fork=fork)
         planned = manifest.stages["plan"]["by_augmentation"]
         rows = _spread_rows(run, planned, sample_items) if sample_items else []
         sampled, seconds = _run_sample(run, checked, manifest, rows, observer) if rows else ([], 0.0)
-    return manifest, _estimate(config, planned, sampled, seconds)
+    estimate = _estimate(config, planned, sampled, seconds)
+    estimate.on_gpus = gpu_plan(config, estimate, prices)
+    return manifest, estimate
+
+
+def gpu_plan(config: PlanCommand, estimate: Estimate, prices: Mapping[str, Price]) -> GpuPlan | None:
+    """Say what a run takes on the GPUs that it is to be priced on; None where no such were named.
+
+    The speed is the user's, or what the sample made on GPUs of the same kind; the configuration allows no other.
+    """
+    if config.gpu is None:
+        return None
+    price = prices.get(config.gpu)
+    if config.price_per_gpu_hour is not None:
+        price = Price(gpu_hour=config.price_per_gpu_hour, currency="", source="price_per_gpu_hour")
+    speed, source = config.tokens_per_second, "given by --tokens-per-second, not measured here"
+    if speed is None:
+        speed = estimate.tokens_per_second / max(1, estimate.num_gpus)
+        source = f"measured on the sample here, on {estimate.num_gpus} × {config.gpu}; a full run is faster"
+    if not speed:
+        raise RunFailed("the sample made no tokens, so its speed is unknown; look at its outcomes")
+    return GpuPlan(
+        gpu=config.gpu,
+        num_gpus=config.num_gpus,
+        num_tokens=estimate.num_completion_tokens,
+        tokens_per_second=speed,
+        speed_source=source,
+        price=price,
+    )
 
 
 def _spread_rows(run: RunDirectory, planned: dict[str, int], sample_items: int) -> list[dict[str, Any]]:

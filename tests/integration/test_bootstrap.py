@@ -75,6 +75,9 @@ def test_a_finished_run_has_nothing_left_to_do(finished: Path) -> None:
         def stage(self, name: str) -> None:
             assert not name.startswith(("starting", "loading"))
 
+        def notice(self, line: str) -> None:
+            raise AssertionError(line)
+
         def progress(self, counts: BlockCounts, total: int) -> None:
             seen.append(counts)
 

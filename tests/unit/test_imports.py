@@ -9,6 +9,7 @@ CORE = (
     "metamath_ray.config",
     "metamath_ray.arguments",
     "metamath_ray.augmentation",
+    "metamath_ray.capacity",
     "metamath_ray.cli",
     "metamath_ray.datasets",
     "metamath_ray.embedded",
