@@ -100,6 +100,7 @@ def test_a_killed_run_goes_on_where_it_was(cluster: Cluster, tmp_path: Path) -> 
     assert stored <= found.keys() == planned_ids(tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_verifier_that_is_served_otherwise_than_trained_ends_the_run(cluster: Cluster, tmp_path: Path) -> None:
     spoiled = tmp_path / "verifier"
     spoiled.mkdir()
