@@ -79,6 +79,7 @@ def test_another_temperature_wants_another_folder(drawn: Path) -> None:
         sample(sample_config(drawn, sampling={"temperature": 0.9, "max_tokens": 256}))
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_where_it_was(cluster: Cluster, tmp_path: Path) -> None:
     run, config = RunDirectory(str(tmp_path / "run")), tmp_path / "config.yaml"
     config.write_text(sample_config(tmp_path / "run", num_samples=12, greedy=False).model_dump_json())

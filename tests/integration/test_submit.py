@@ -20,6 +20,8 @@ import pytest
 from metamath_ray.distributed.submission import INTERRUPTED
 from metamath_ray.storage import RunDirectory, summarize
 
+pytestmark = pytest.mark.slow
+
 CHECKOUT = Path(__file__).parents[2]
 START_SECONDS = 300
 JOB_SECONDS = 1500
@@ -196,7 +198,6 @@ def test_a_user_s_error_in_a_real_job_ends_with_its_line_and_code(head: Head) ->
     assert "relative to the job's working directory" in ended.stdout
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(JOB_SECONDS + 100)
 def test_a_real_bootstrap_runs_from_a_checkout(head: Head, tmp_path: Path) -> None:
     config = "jobs/configs/bootstrap_word_problems_teacher.yaml"
