@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from metamath_ray.evaluation.bootstrap import estimates, p_values
 from metamath_ray.evaluation.foreign import Scale, read_completions
 from metamath_ray.evaluation.orderings import accuracies, draw_positions, exact_at_one, sizes_up_to, tally
 from metamath_ray.evaluation.problem_samples import NO_VOTE, Floats, ProblemSamples
 from metamath_ray.evaluation.reading import read_problem_samples
+from metamath_ray.evaluation.resampling import estimates, p_values
 from metamath_ray.reranking import Strategy
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -9,23 +9,17 @@ job's working directory is a copy that Ray throws away.
 
 import sys
 
-from rich.console import Console
-
 from metamath_ray.arguments import parse_arguments
 from metamath_ray.config import EvaluateCommand
 from metamath_ray.exits import require_lasting, run_guarded
-from metamath_ray.measuring import evaluate_tables, report
-from metamath_ray.terminal_evaluation import evaluation_tables
+from metamath_ray.terminal_evaluation import evaluate_and_show
 
 
 def main() -> None:
     """Run the job."""
     command = parse_arguments(EvaluateCommand, sys.argv[1:], program="jobs/evaluate.py")
     require_lasting(command.output)
-    console, results = Console(highlight=False), evaluate_tables(command)
-    for table in evaluation_tables(results):
-        console.print(table)
-    console.print(f"report: {report(command, results)}", soft_wrap=True)
+    evaluate_and_show(command)
 
 
 if __name__ == "__main__":

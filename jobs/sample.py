@@ -1,7 +1,7 @@
 r"""Sample on a cluster: problems → N graded, scored solutions of each, in one table.
 
     ray job submit --working-dir . -- python jobs/sample.py \
-        --config jobs/configs/sample_math500_qwen_1gpu.yaml --run-directory /shared/math500_qwen
+        --config jobs/configs/sample_math500_qwen_math_1gpu.yaml --run-directory /shared/math500_qwen
 
 Takes the options of `metamath-ray sample`, resumes and grows as it does. The run directory has to be one that every
 node sees, and that outlives the job: its working directory is a copy that Ray throws away.

@@ -252,15 +252,9 @@ def _evaluate(arguments: Sequence[str]) -> None:
     from metamath_ray.config import EvaluateCommand
 
     command = parse_arguments(EvaluateCommand, arguments, program=f"{PROGRAM} evaluate")
-    from rich.console import Console
+    from metamath_ray.terminal_evaluation import evaluate_and_show
 
-    from metamath_ray.measuring import evaluate_tables, report
-    from metamath_ray.terminal_evaluation import evaluation_tables
-
-    console, results = Console(highlight=False), evaluate_tables(command)
-    for table in evaluation_tables(results):
-        console.print(table)
-    console.print(f"report: {report(command, results)}", soft_wrap=True)
+    evaluate_and_show(command)
 
 
 def _report(arguments: Sequence[str]) -> None:

@@ -22,6 +22,7 @@ from metamath_ray.errors import RunDirectoryError
 from metamath_ray.export import ExportSummary, MetaMathQARow
 from metamath_ray.export.metamathqa import AUGMENTATION_TAGS
 from metamath_ray.storage import KindSummary, RunDirectory, RunSummary
+from metamath_ray.storage.samples import SAMPLES_FILE
 from metamath_ray.training.examples import LeftOut
 from metamath_ray.training.report import FinetuneReport
 from metamath_ray.types import Augmentation, RejectionReason
@@ -293,4 +294,4 @@ def sampled_lines(report: SampleReport, run_directory: str) -> list[str]:
         lines.append(f"greedy: {_share(report.num_greedy_correct, report.num_greedy)} correct")
     if report.num_scored:
         lines.append(f"{report.num_scored:,} samples are scored")
-    return [*lines, f"samples: {run_directory}/samples.parquet"]
+    return [*lines, f"samples: {run_directory}/{SAMPLES_FILE}"]

@@ -1,11 +1,14 @@
-"""What `evaluate` shows: the models side by side, and what sets them apart."""
+"""`evaluate` on a terminal: the models side by side, what sets them apart, and where the report is."""
 
 from collections.abc import Iterator
 
+from rich.console import Console
 from rich.table import Table
 
+from metamath_ray.config import EvaluateConfig
 from metamath_ray.evaluation import Evaluation, Results
 from metamath_ray.evaluation.results import Estimate
+from metamath_ray.measuring import evaluate_tables, report
 
 METRICS = {
     "majority_vote": "Maj1@N",
@@ -14,6 +17,18 @@ METRICS = {
     "pass_at_k": "Pass@N",
 }
 """Metric → heading, the paper's names."""
+
+
+def evaluate_and_show(config: EvaluateConfig) -> None:
+    """Evaluate, show what was found, and write the report.
+
+    Raises:
+        UserError: A table is missing or malformed.
+    """
+    console, results = Console(highlight=False), evaluate_tables(config)
+    for table in evaluation_tables(results):
+        console.print(table)
+    console.print(f"report: {report(config, results)}", soft_wrap=True)
 
 
 def evaluation_tables(results: Results) -> Iterator[Table]:

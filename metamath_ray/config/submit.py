@@ -27,7 +27,7 @@ class SubmitCommand(FrozenConfig):
     Its `--config` has to be a file of the working directory, of which the job gets a copy.
     """
 
-    job: CliPositionalArg[Literal["bootstrap", "sample", "finetune", "evaluate"]]
+    job: CliPositionalArg[Literal["bootstrap", "sample", "finetune", "evaluate", "loop"]]
     """Which of jobs/*.py to run."""
     address: str | None = None
     """Address of the cluster's dashboard; RAY_API_SERVER_ADDRESS, RAY_ADDRESS, or http://127.0.0.1:8265 by default."""

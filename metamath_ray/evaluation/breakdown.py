@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from metamath_ray.evaluation.bootstrap import estimates
 from metamath_ray.evaluation.problem_samples import Floats, ProblemSamples
+from metamath_ray.evaluation.resampling import estimates
 from metamath_ray.evaluation.results import Group
 
 SHOWN_METRICS = ("pass_at_1", "greedy", "majority_vote", "weighted_vote", "pass_at_k")

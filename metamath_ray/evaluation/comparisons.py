@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from metamath_ray.evaluation.bootstrap import estimates, p_values
 from metamath_ray.evaluation.curves import Precision
 from metamath_ray.evaluation.model_evaluation import ADAPTIVE_CONFIDENCE, Measured
 from metamath_ray.evaluation.problem_samples import Floats
+from metamath_ray.evaluation.resampling import estimates, p_values
 from metamath_ray.evaluation.results import Comparison, Evaluation
 
 _ACROSS_MODELS = ("greedy", "pass_at_1", "majority_vote", "weighted_vote")

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from metamath_ray.evaluation.bootstrap import NUM_RESAMPLES
 from metamath_ray.evaluation.orderings import (
     OF_TOP_CLUSTERS,
     accuracies,
@@ -18,6 +17,7 @@ from metamath_ray.evaluation.orderings import (
 )
 from metamath_ray.evaluation.pass_at_k import pass_at_sizes
 from metamath_ray.evaluation.problem_samples import NO_VOTE, Floats, SampleTable
+from metamath_ray.evaluation.resampling import NUM_RESAMPLES
 from metamath_ray.evaluation.results import ChosenSettings, ClusterPoint, Estimate, Point
 from metamath_ray.evaluation.settings import cluster_numbers
 from metamath_ray.reranking import Strategy

@@ -8,12 +8,12 @@ import numpy as np
 import pyarrow as pa
 
 from metamath_ray.errors import DataError
-from metamath_ray.evaluation.bootstrap import estimates
 from metamath_ray.evaluation.breakdown import groups
 from metamath_ray.evaluation.curves import Curves, Key, Precision
 from metamath_ray.evaluation.problem_samples import NO_VOTE, Floats, SampleTable
 from metamath_ray.evaluation.reading import read_problem_samples
 from metamath_ray.evaluation.replay import CONFIDENCES, Replayed, replay
+from metamath_ray.evaluation.resampling import estimates
 from metamath_ray.evaluation.results import (
     ChosenSettings,
     Estimate,

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from metamath_ray.errors import DataError
-from metamath_ray.evaluation.bootstrap import interval_of, ratio_estimate, resamples
 from metamath_ray.evaluation.problem_samples import Bools, Floats, Ints, ProblemSamples
+from metamath_ray.evaluation.resampling import interval_of, ratio_estimate, resamples
 from metamath_ray.evaluation.results import CalibrationBin, Estimate, VerifierFigures
 from metamath_ray.verifier.quality import auc, expected_calibration_error
 

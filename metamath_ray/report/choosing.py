@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from metamath_ray.report.samples import SampleKind, ShownCluster, ShownSample
 from metamath_ray.reranking import Strategy, choose, cluster_answers
@@ -18,9 +19,12 @@ def choose_samples(batches: Iterable[pa.RecordBatch], *, num_problems: int) -> l
     """Return samples to browse, of the first problems of a table; holds the samples of these alone."""
     by_problem: dict[str, list[Row]] = {}
     for batch in batches:
-        for row in batch.to_pylist():
-            if row["problem_id"] in by_problem or len(by_problem) < num_problems:
-                by_problem.setdefault(row["problem_id"], []).append(row)
+        for problem_id in batch.column("problem_id").unique().to_pylist():
+            if len(by_problem) < num_problems:
+                by_problem.setdefault(problem_id, [])
+        shown = pc.is_in(batch.column("problem_id"), value_set=pa.array(by_problem, pa.string()))
+        for row in batch.filter(shown).to_pylist():
+            by_problem[row["problem_id"]].append(row)
     return [sample for rows in by_problem.values() for sample in _shown(rows)]
 
 
@@ -45,8 +49,14 @@ def _cluster(cluster: AnswerCluster, rows: Sequence[Row]) -> ShownCluster:
         answer=cluster.answer,
         num_votes=cluster.num_votes,
         total_score=sum(scores) if scores else None,
-        is_correct=_CORRECT[GradeVerdict(rows[cluster.members[0]]["verdict"])],
+        is_correct=_CORRECT[_verdict(cluster, rows)],
     )
+
+
+def _verdict(cluster: AnswerCluster, rows: Sequence[Row]) -> GradeVerdict:
+    """Return that of the earliest member that writes the answer as the cluster does, as the evaluation has it."""
+    first = next(place for place in cluster.members if rows[place]["extracted_answer"].strip() == cluster.answer)
+    return GradeVerdict(rows[first]["verdict"])
 
 
 def _is_split(clusters: Sequence[AnswerCluster], rows: Sequence[Row]) -> bool:
@@ -54,8 +64,9 @@ def _is_split(clusters: Sequence[AnswerCluster], rows: Sequence[Row]) -> bool:
     if not clusters:
         return False
     scores = {place: row["score"] for place, row in enumerate(rows) if row["score"] is not None}
-    voted, weighed = (choose(clusters, scores, by).cluster for by in (Strategy.MAJORITY_VOTE, Strategy.WEIGHTED_VOTE))
-    lost = rows[clusters[0].members[0]]["verdict"] == GradeVerdict.INCORRECT
+    voted = choose(clusters, {}, Strategy.MAJORITY_VOTE).cluster
+    weighed = choose(clusters, scores, Strategy.WEIGHTED_VOTE).cluster
+    lost = _verdict(clusters[0], rows) is GradeVerdict.INCORRECT
     return voted != weighed or (lost and any(row["verdict"] == GradeVerdict.CORRECT for row in rows))
 
 

@@ -47,3 +47,8 @@ def test_only_the_first_problems_are_shown_with_all_their_samples() -> None:
     found = shown(*rows, num_problems=2)
     assert [sample.question for sample in found] == ["0?", "1?"]
     assert all(sample.clusters[0].num_votes == 3 for sample in found)
+
+
+def test_a_verifier_that_breaks_a_tied_vote_disagrees_with_it() -> None:
+    rows = [sample_row("7", index=0, score=0.2), sample_row("8", index=1, reason="wrong_answer", score=0.9)]
+    assert {sample.kind for sample in shown(*rows)} == {SampleKind.DISAGREED}

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from metamath_ray.evaluation import bootstrap
-from metamath_ray.evaluation.bootstrap import estimates, p_values, ratio_estimate, resamples
+from metamath_ray.evaluation import resampling
+from metamath_ray.evaluation.resampling import estimates, p_values, ratio_estimate, resamples
 
 
 def test_intervals_cover_the_truth_in_about_95_of_100_sets() -> None:
@@ -42,7 +42,7 @@ def test_no_column_no_estimate() -> None:
 
 
 def test_chunks_draw_as_many_resamples_of_as_many_problems(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bootstrap, "CELLS_PER_CHUNK", 70)
+    monkeypatch.setattr(resampling, "CELLS_PER_CHUNK", 70)
     chunks = list(resamples(10, 25, seed=0))
     assert [len(chunk) for chunk in chunks] == [7, 7, 7, 4]
     assert all((chunk.sum(axis=1) == 10).all() for chunk in chunks)
@@ -73,5 +73,5 @@ def test_under_the_null_small_p_values_are_as_rare_as_they_say() -> None:
 
 
 def test_a_chunk_of_flips_does_not_change_how_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bootstrap, "CELLS_PER_CHUNK", 30)
+    monkeypatch.setattr(resampling, "CELLS_PER_CHUNK", 30)
     assert p_values({"d": np.ones(5)}, num_flips=4_000)["d"] == pytest.approx(2 / 32, abs=0.015)
