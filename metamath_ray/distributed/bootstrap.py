@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from metamath_ray.augmentation import run_item
-from metamath_ray.capacity import budget_of, check_nodes, check_versions, engine_bundles
+from metamath_ray.capacity import check_nodes, check_versions, engine_bundles
 from metamath_ray.config import BootstrapConfig, EngineConfig, ExecutionConfig, OpenAIEngineConfig
 from metamath_ray.distributed.cluster import connected
 from metamath_ray.distributed.deployment import CPU_PER_REPLICA, generator, resolve_dtype
-from metamath_ray.distributed.driving import Spending, run_all
+from metamath_ray.distributed.driving import Spending, run_all, spending_of
 from metamath_ray.distributed.items import BlockCounts, ItemsJob
 from metamath_ray.distributed.machines import node_groups, node_versions
 from metamath_ray.distributed.observer import Observer, Silent
@@ -183,26 +183,14 @@ def bootstrap(
         require_writable(run)
         watching.stage("planning")
         manifest = open_run(run, checked, fork=fork)
-        spending = spending_of(config, run)
-        if spending and (said := spending.reached()):
-            watching.notice(said)
-        elif unfinished_positions(run, retry_failed=retry_failed).size:
+        spending = spending_of(config, run, num_gpus=config.engine.num_gpus)
+        is_over = spending is not None and spending.is_over(watching)
+        if not is_over and unfinished_positions(run, retry_failed=retry_failed).size:
             name = f"bootstrap-{content_id((manifest.content_hash, run.root))[:8]}"
             with engine_up(checked, application=name, logs=run.local_path, observer=watching) as make_runner:
                 watching.stage("bootstrapping")
                 draw_all(run, make_runner, retry_failed=retry_failed, observer=watching, spending=spending)
         return stored_counts(run)
-
-
-def spending_of(config: BootstrapConfig, *runs: RunDirectory) -> Spending | None:
-    """Return what watches the budget of some run directories together; None without a budget."""
-    budget = budget_of(
-        config.budget,
-        price_per_million_tokens=config.price_per_million_tokens,
-        price_per_gpu_hour=config.price_per_gpu_hour,
-        num_gpus=config.engine.num_gpus,
-    )
-    return Spending(budget, runs) if budget else None
 
 
 def draw_all(

@@ -7,7 +7,8 @@ from contextlib import closing
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from metamath_ray.capacity import Budget
+from metamath_ray.capacity import Budget, budget_of
+from metamath_ray.config import BootstrapConfig, SampleConfig
 from metamath_ray.distributed.items import BlockCounts, ItemsJob, run_items
 from metamath_ray.distributed.observer import Observer
 from metamath_ray.errors import RunFailed, UserError
@@ -44,6 +45,15 @@ class Spending:
         self._num_tokens = 0
         self._earlier_seconds = sum(map(_recorded_seconds, runs))
         self._began = time.monotonic()
+        self._is_told = False
+
+    def is_over(self, observer: Observer) -> bool:
+        """Whether the budget is reached; the first time that it is, the observer is told."""
+        said = self.reached()
+        if said and not self._is_told:
+            observer.notice(said)
+            self._is_told = True
+        return bool(said)
 
     def share(self, run: RunDirectory) -> None:
         """Count another run directory, too."""
@@ -59,6 +69,21 @@ class Spending:
         seconds = self._earlier_seconds + time.monotonic() - self._began
         said = self._budget.reached(self._num_tokens, seconds)
         return f"budget reached: {said}; the same command with a larger budget resumes" if said else ""
+
+
+def spending_of(config: BootstrapConfig | SampleConfig, *runs: RunDirectory, num_gpus: int) -> Spending | None:
+    """Return what watches the budget of some run directories together; None without a budget.
+
+    Args:
+        num_gpus: GPUs that are paid for while it runs.
+    """
+    budget = budget_of(
+        config.budget,
+        price_per_million_tokens=config.price_per_million_tokens,
+        price_per_gpu_hour=config.price_per_gpu_hour,
+        num_gpus=num_gpus,
+    )
+    return Spending(budget, runs) if budget else None
 
 
 def _recorded_seconds(run: RunDirectory) -> float:
@@ -94,13 +119,11 @@ def run_all(
         UserError: It cannot go on before the user does something.
         RunFailed: Too many items failed or the engine stayed away; what is done is stored.
     """
-    if spending and (said := spending.reached()):
-        observer.notice(said)
+    if spending and spending.is_over(observer):
         return
     total, limit = job.run.count_plan(), job.execution.max_failure_ratio
     observer.progress(earlier, total)
     counts, began = BlockCounts(), time.monotonic()
-    said = ""
     try:
         with closing(run_items(job)) as blocks:
             for block in blocks:
@@ -108,13 +131,11 @@ def run_all(
                 observer.progress(earlier + counts, total)
                 if counts.fatal or counts.num_items >= MIN_ITEMS_TO_JUDGE:
                     _stop_if_hopeless(counts, limit, job.run)
-                if spending and (said := spending.reached()):
+                if spending and spending.is_over(observer):
                     break
         _stop_if_hopeless(counts, limit, job.run)
     finally:
         record(counts, time.monotonic() - began)
-    if said:
-        observer.notice(said)
 
 
 def _stop_if_hopeless(counts: BlockCounts, max_failure_ratio: float, run: RunDirectory) -> None:

@@ -10,12 +10,11 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from metamath_ray.capacity import budget_of
 from metamath_ray.config import BootstrapConfig, SampleConfig, SamplingConfig, StagesSamplingConfig
 from metamath_ray.distributed.bootstrap import GPU_ADVICE, draw_all, engine_up, required_cpus
 from metamath_ray.distributed.cluster import connected
 from metamath_ray.distributed.draw_samples import solutions_alone
-from metamath_ray.distributed.driving import Spending
+from metamath_ray.distributed.driving import Spending, spending_of
 from metamath_ray.distributed.observer import Observer, Silent
 from metamath_ray.distributed.planning import open_growing_run
 from metamath_ray.distributed.preflight import Checked, check, require_writable
@@ -78,10 +77,10 @@ def sample(config: SampleConfig, *, retry_failed: bool = False, observer: Observ
         watching.stage("planning")
         for draw in draws:
             open_growing_run(draw.run, draw.checked)
-        spending = _spending(config, draws)
+        spending = spending_of(config, *(draw.run for draw in draws), num_gpus=config.num_gpus)
         with ExitStack() as up:
             left = [draw for draw in draws if unfinished_positions(draw.run, retry_failed=retry_failed).size]
-            if left and not _is_spent(spending, watching):
+            if left and not (spending and spending.is_over(watching)):
                 up.enter_context(_cluster(config, run))
                 _draw(left, retry_failed=retry_failed, observer=watching, spending=spending)
             solutions = (pair for draw in draws for pair in _votable(draw.run))
@@ -89,7 +88,7 @@ def sample(config: SampleConfig, *, retry_failed: bool = False, observer: Observ
             if spending and scores:
                 spending.share(scores)
             unscored = scores is not None and unfinished_positions(scores, retry_failed=retry_failed).size
-            if verifier and scores and unscored and not _is_spent(spending, watching):
+            if verifier and scores and unscored and not (spending and spending.is_over(watching)):
                 up.enter_context(_cluster(config, run))
                 score_solutions(scores, verifier, retry_failed=retry_failed, observer=watching, spending=spending)
         known = read_scores(scores) if scores else {}
@@ -132,24 +131,6 @@ def _cluster(config: SampleConfig, run: RunDirectory) -> AbstractContextManager[
         gpu_advice=GPU_ADVICE,
         logs=run.local_path / "logs" if run.local_path else None,
     )
-
-
-def _spending(config: SampleConfig, draws: list[Draw]) -> Spending | None:
-    budget = budget_of(
-        config.budget,
-        price_per_million_tokens=config.price_per_million_tokens,
-        price_per_gpu_hour=config.price_per_gpu_hour,
-        num_gpus=config.num_gpus,
-    )
-    return Spending(budget, [draw.run for draw in draws]) if budget else None
-
-
-def _is_spent(spending: Spending | None, observer: Observer) -> bool:
-    """Say it before a model is loaded that may answer nothing."""
-    said = spending.reached() if spending else ""
-    if said:
-        observer.notice(said)
-    return bool(said)
 
 
 def _draw(draws: list[Draw], *, retry_failed: bool, observer: Observer, spending: Spending | None) -> None:
