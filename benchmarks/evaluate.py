@@ -2,9 +2,9 @@
 
 Synthetic samples (each problem: p(correct) from a beta distribution, wrong answers from a geometric one, 6 % truncated,
 scores that know a little), 5,000 problems × 64 samples and 2 and 4 times as many problems; with --quick 250 × 16. Each
-size is written and evaluated in a process of its own: wall time, processor time, peak memory. The metric code of
-lm-evaluation-harness or lighteval is timed on the same counts where one of them is installed. Prints a table and, as
-its last line, one JSON object.
+size is written and evaluated in a process of its own: wall time, processor time, peak memory. lighteval's metrics are
+computed from the same table where it is installed (the extra `bench`). Prints tables and, as its last line, one JSON
+object.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 
 import numpy as np
@@ -22,7 +23,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metamath_ray.evaluation import Precision, SampleSet, evaluate, to_json
-from metamath_ray.evaluation.pass_at_k import pass_at_k
 from metamath_ray.storage.samples import SAMPLE_SCHEMA, read_sample_table
 
 FACTORS = (1, 2, 4)
@@ -110,25 +110,58 @@ def in_a_process(num_problems: int, num_samples: int) -> dict[str, float]:
     return figures
 
 
-def metric_code_of_others(num_problems: int, num_samples: int) -> dict[str, float]:
-    """Time pass@k of all problems against lighteval's estimator; lm-eval has none of its own, but by task."""
-    chance = np.random.default_rng(0)
-    num_correct = chance.integers(num_samples + 1, size=num_problems).tolist()
-    began = time.perf_counter()
-    ours = [pass_at_k(num_samples, right, num_samples // 2) for right in num_correct]
-    figures = {"ours": round(time.perf_counter() - began, 3)}
+def lighteval_metrics(path: str, num_samples: int) -> dict[str, dict[str, float]] | None:
+    """Compute by lighteval what it has of our figures: pass@k at each k, and maj@N by equal strings of all samples."""
     if importlib.util.find_spec("lighteval") is None:
-        print("lighteval and its metric code are not installed: nothing to compare pass@k with.")
-        return figures
-    from lighteval.metrics.metrics_sample import PassAtK  # type: ignore[import-not-found]  # noqa: PLC0415
+        print("lighteval is not installed (the extra `bench`): its metric code is not compared")
+        return None
+    from lighteval.metrics.metrics_sample import MajAtN, PassAtK  # noqa: PLC0415  (an extra)
+    from lighteval.models.model_output import ModelResponse  # noqa: PLC0415
+    from lighteval.tasks.requests import Doc  # noqa: PLC0415
 
-    theirs = PassAtK(k=num_samples // 2, n=num_samples)
-    scores = [np.r_[np.ones(right), np.zeros(num_samples - right)] for right in num_correct]
-    began = time.perf_counter()
-    found = [theirs.pass_at_k(one) for one in scores]
-    figures["lighteval"] = round(time.perf_counter() - began, 3)
-    assert np.allclose(found, ours)
-    return figures
+    columns = ["problem", "problem_id", "extracted_answer", "verdict"]
+    samples, golds = defaultdict[str, list[tuple[str, int]]](list), dict[str, str]()
+    for row in pq.read_table(path, columns=columns).to_pylist():
+        golds[row["problem_id"]] = row["problem"]["reference_answer"]
+        samples[row["problem_id"]].append((row["extracted_answer"] or "", int(row["verdict"] == "correct")))
+    began, values = time.perf_counter(), dict[str, float]()
+    for k in powers_of_two(num_samples):
+        metric = PassAtK(k=k, n=num_samples)
+        values[f"pass@{k}"] = float(np.mean([metric.pass_at_k([hit for _, hit in some]) for some in samples.values()]))
+    vote, votes = MajAtN(n=num_samples), []
+    for problem_id, some in samples.items():
+        doc = Doc(query="", choices=[golds[problem_id]], gold_index=0)
+        votes.append(vote.compute(doc, ModelResponse(text=[answer for answer, _ in some])))
+    values[f"maj@{num_samples}"] = float(np.mean(votes))
+    return {"seconds": {"total": time.perf_counter() - began}, "values": values}
+
+
+def powers_of_two(largest: int) -> list[int]:
+    """Return 1, 2, 4 … up to a number."""
+    return [2**power for power in range(largest.bit_length()) if 2**power <= largest]
+
+
+def beside_lighteval(num_problems: int, num_samples: int) -> dict[str, object] | None:
+    """Evaluate one table by both, and print the figures that both have."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/samples.parquet"
+        write_samples(path, num_problems, num_samples)
+        theirs = lighteval_metrics(path, num_samples)
+        if theirs is None:
+            return None
+        began = time.perf_counter()
+        found = evaluate({"synthetic": SampleSet(samples=read_sample_table(path))}, precision=Precision())
+        seconds = time.perf_counter() - began
+    curves = found.evaluations[0].curves
+    ours = {f"pass@{point.num_samples}": point.accuracy.value for point in curves["pass_at_k"]}
+    ours[f"maj@{num_samples}"] = curves["majority_vote"][-1].accuracy.value
+    print(f"{'':>8}{'ours':>10}{'lighteval':>11}   ({num_problems:,} problems × {num_samples})")
+    for name, value in theirs["values"].items():
+        print(f"{name:>8}{100 * ours[name]:10.3f}{100 * value:11.3f}")
+    other = theirs["seconds"]["total"]
+    print(f"{'seconds':>8}{seconds:10.1f}{other:11.1f}   (ours: with all other figures and intervals)")
+    same = {name: ours[name] for name in theirs["values"]}
+    return {"ours": same, "lighteval": theirs["values"], "ours_seconds": seconds, "lighteval_seconds": other}
 
 
 def main() -> None:
@@ -149,7 +182,7 @@ def main() -> None:
             f"{found['peak_mib']:10,}{each:14.2f}",
             flush=True,
         )
-    print(json.dumps({"sizes": sizes, "pass_at_k_seconds": metric_code_of_others(num_problems, num_samples)}))
+    print(json.dumps({"sizes": sizes, "lighteval": beside_lighteval(num_problems, num_samples)}))
 
 
 def _arguments() -> argparse.Namespace:
