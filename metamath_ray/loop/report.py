@@ -19,6 +19,8 @@ class StepState(StrEnum):
     """It was not asked for."""
     DONE = "done"
     """It ran now, and ended well."""
+    STOPPED = "budget reached"
+    """It ran now, and ended at its budget before all was done."""
     FAILED = "failed"
     """It ran now, and did not end well."""
 
@@ -47,7 +49,7 @@ class LoopReport:
     """All steps, in order.
 
     Attributes:
-        exit_code: That of the step that failed; 0 where none did.
+        exit_code: That of the step that failed; 0 where none did, and where one ended at its budget.
         failure: Which step failed, and the command that resumes; "" where none did.
     """
 

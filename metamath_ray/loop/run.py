@@ -18,11 +18,14 @@ from metamath_ray.loop.plan import PlannedStep, plan_steps
 from metamath_ray.loop.process import INTERRUPTED, run_command
 from metamath_ray.loop.records import StepRecord
 from metamath_ray.loop.report import LoopReport, StepReport, StepState
+from metamath_ray.loop.steps import Step
 from metamath_ray.storage import RunDirectory
 from metamath_ray.storage.manifest import now
 
 CONFIGURATION_FILE = "loop.yaml"
 SUPERSEDED = "superseded"
+PAID = ("bootstrap", "sample")
+"""Commands that may have a budget."""
 USER_ERROR = 2
 """Exit code of a command that the user has to put something right for."""
 
@@ -36,7 +39,9 @@ def run_loop(
     dry_run: bool = False,
     run_step: Callable[[Sequence[str]], int] = run_command,
 ) -> LoopReport:
-    """Run the steps whose inputs have changed or that have not ended well; stop at the first that fails.
+    """Run the steps whose inputs have changed or that have not ended well.
+
+    Stops at the first that fails, or that ends at its budget before all is done.
 
     Args:
         tell: Takes a line about what happens.
@@ -62,8 +67,11 @@ def run_loop(
             if one.state in (StepState.SKIPPED, StepState.LEFT_OUT):
                 tell(f"{one.step.label}: {one.state}")
                 continue
-            code, record = _run(run, one, run_step, tell)
-            reports[position] = _reported(one, StepState.FAILED if code else StepState.DONE, record)
+            code, budget, record = _run(run, one, run_step, tell)
+            reports[position] = _reported(one, _ended(code, budget), record)
+            if budget:
+                tell(_stopped(one.step, budget))
+                return LoopReport(steps=tuple(reports))
             if code:
                 failure = _failure(one.step.label, code, _resuming(run, only=only, start=start))
                 return LoopReport(steps=tuple(reports), exit_code=code, failure=failure)
@@ -78,8 +86,12 @@ def _tell_changes(planned: Sequence[PlannedStep], tell: Callable[[str], None]) -
 
 def _run(
     run: RunDirectory, one: PlannedStep, run_step: Callable[[Sequence[str]], int], tell: Callable[[str], None]
-) -> tuple[int, StepRecord]:
-    """Run one step; its record says that it has ended only if it has ended well."""
+) -> tuple[int, str, StepRecord]:
+    """Run one step; its record says that it has ended only if it has ended well.
+
+    Returns:
+        Exit code; which limit of its budget has ended it before all was done, "" where none has; record.
+    """
     assert one.inputs is not None  # noqa: S101  what runs was not left out
     step, label = one.step, one.step.label
     if one.state is StepState.CHANGED:
@@ -102,9 +114,27 @@ def _run(
     tell(f"{label}: {command}")
     began = time.monotonic()
     code = run_step(arguments)
-    record = replace(record, seconds=record.seconds + time.monotonic() - began, ended=None if code else now())
+    budget = "" if code else _budget_reached(step)
+    ended = None if code or budget else now()
+    record = replace(record, seconds=record.seconds + time.monotonic() - began, ended=ended)
     record.write(run, label)
-    return code, record
+    return code, budget, record
+
+
+def _budget_reached(step: Step) -> str:
+    folder = RunDirectory(str(step.folder))
+    return folder.read_manifest().budget_reached if step.command in PAID and folder.exists("manifest.json") else ""
+
+
+def _ended(code: int, budget: str) -> StepState:
+    return StepState.STOPPED if budget else StepState.FAILED if code else StepState.DONE
+
+
+def _stopped(step: Step, budget: str) -> str:
+    return (
+        f"{step.label}: budget reached ({budget}), so no later step is run; the same command with a larger "
+        f"steps.{step.name}.budget goes on"
+    )
 
 
 def _make_way(run: RunDirectory, one: PlannedStep, tell: Callable[[str], None]) -> None:
