@@ -166,7 +166,7 @@ def _finetune(arguments: Sequence[str]) -> None:
             report = finetune(command, observer=observer)
         console.print(stages_table(report))
         for stage in report.stages:
-            console.print(f"{stage.name}: {command.run_directory}/{stage.name}/{stage.model.name}", soft_wrap=True)
+            console.print(f"{stage.name}: {command.run_directory}/{stage.name}/model", soft_wrap=True)
 
 
 def _serve(arguments: Sequence[str]) -> None:

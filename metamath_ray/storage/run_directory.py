@@ -196,19 +196,33 @@ class RunDirectory:
         with self._input(*parts) as source:
             return pq.read_table(source, columns=columns)
 
+    def tables(self, *parts: str) -> list[str]:
+        """Return the names of the parquet files in a folder, sorted; [] where there is no such folder."""
+        return sorted(info.base_name for info in self._table_files(*parts))
+
+    def remove(self, *parts: str) -> None:
+        """Remove a file or a folder with all that is in it; one that is not there is no error."""
+        filesystem, path = self._filesystem(*parts)
+        with explained(self.path(*parts), "delete"):
+            match filesystem.get_file_info(path).type:
+                case fs.FileType.Directory:
+                    filesystem.delete_dir(path)
+                case fs.FileType.File:
+                    filesystem.delete_file(path)
+
     def outcome_shards(self, prefix: str = "") -> list[str]:
         """Return the names of the shards that begin so, sorted."""
-        names = (info.base_name.removesuffix(".parquet") for info in self._shard_files())
-        return sorted(name for name in names if name.startswith(prefix))
+        names = (name.removesuffix(".parquet") for name in self.tables("outcomes"))
+        return [name for name in names if name.startswith(prefix)]
 
     def last_stored(self) -> datetime | None:
         """Return when the latest outcomes were stored; None before the first, or where a file system keeps no times."""
-        return max((info.mtime for info in self._shard_files() if info.mtime), default=None)
+        return max((info.mtime for info in self._table_files("outcomes") if info.mtime), default=None)
 
-    def _shard_files(self) -> list[fs.FileInfo]:
-        """List the shards, without what a killed writer left."""
-        filesystem, path = self._filesystem("outcomes")
-        with explained(self.path("outcomes"), "read"):
+    def _table_files(self, *parts: str) -> list[fs.FileInfo]:
+        """List the tables in a folder, without what a killed writer left."""
+        filesystem, path = self._filesystem(*parts)
+        with explained(self.path(*parts), "read"):
             listed = filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True))
         return [info for info in listed if info.base_name.endswith(".parquet")]
 

@@ -1,7 +1,6 @@
 """What fine-tuning leaves to be shown."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 
@@ -10,12 +9,12 @@ class StageReport:
     """What became of a stage.
 
     Attributes:
-        model: Folder of the trained model.
+        model: Folder of the trained model, on a disk or in a bucket.
         results: Content of the stage's `results.json`: counts of the data, measurements.
     """
 
     name: str
-    model: Path
+    model: str
     results: dict[str, Any]
 
 
