@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from metamath_ray.config import ExportConfig
-    from metamath_ray.storage import RunDirectory, RunSummary
+    from metamath_ray.storage import RunDirectory
 
 
 def _plan(arguments: Sequence[str]) -> None:
@@ -65,42 +65,21 @@ def _bootstrap(arguments: Sequence[str]) -> None:
     command = parse_arguments(BootstrapCommand, arguments, program=f"{PROGRAM} bootstrap")
     from metamath_ray.distributed.bootstrap import bootstrap
     from metamath_ray.terminal import TerminalObserver, quiet
+    from metamath_ray.terminal_status import show_status
 
     with quiet(command.run_directory) as console, TerminalObserver(console) as observer:
         bootstrap(command, fork=command.fork, retry_failed=command.retry_failed, observer=observer)
-    _show_run(command.run_directory)
+    show_status(command.run_directory)
 
 
 def _status(arguments: Sequence[str]) -> None:
     from metamath_ray.arguments import parse_arguments
     from metamath_ray.config import StatusCommand
 
-    _show_run(parse_arguments(StatusCommand, arguments, program=f"{PROGRAM} status").run_directory)
+    command = parse_arguments(StatusCommand, arguments, program=f"{PROGRAM} status")
+    from metamath_ray.terminal_status import show_status
 
-
-def _show_run(run_directory: str) -> None:
-    from rich.console import Console
-
-    from metamath_ray.storage import RunDirectory, summarize
-    from metamath_ray.terminal import run_table
-
-    console, run = Console(highlight=False), RunDirectory(run_directory)
-    manifest, summary = run.read_manifest(), summarize(run)
-    stage = manifest.stages.get("bootstrap", {})
-    seconds_a_token = stage["seconds"] / stage["num_tokens"] if stage.get("num_tokens") else None
-    console.print(run_table(summary, seconds_a_token=seconds_a_token))
-    done = f"{summary.num_finished:,} of {summary.num_planned:,} items"
-    console.print(f"{_state(run, summary)}: {done}; outcomes: {run_directory}/outcomes")
-
-
-def _state(run: "RunDirectory", summary: "RunSummary") -> str:
-    """Name the state of a run; a bucket has no lock, so there it takes the time of the last outcomes."""
-    if run.is_locked():
-        return "running"
-    if summary.num_finished == summary.num_planned:
-        return "complete"
-    last = None if run.local_path else run.last_stored()
-    return f"unfinished, last stored {last:%Y-%m-%d %H:%M:%S} UTC" if last else "stopped"
+    show_status(command.run_directory)
 
 
 def _export(arguments: Sequence[str]) -> None:
@@ -301,7 +280,7 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str]] = {
     "plan": (_plan, "write the plan of a bootstrap and estimate its cost from a sample"),
     "preview": (_preview, "show a few rows through the whole pipe, prompts included"),
     "bootstrap": (_bootstrap, "run a bootstrap, or resume it"),
-    "status": (_status, "say how far a run is"),
+    "status": (_status, "say how far a run of any kind is"),
     "export": (_export, "write a run's data set: JSON lines, parquet, data card"),
     "sample": (_sample, "draw N solutions a problem, graded and scored, in one table; resumes and grows"),
     "finetune": (_finetune, "fine-tune a generator, a verifier, or both in sequence; resumes"),

@@ -35,8 +35,7 @@ from metamath_ray.storage import Manifest, RunDirectory
 from metamath_ray.storage.manifest import now
 from metamath_ray.training.examples import Example, LeftOut
 from metamath_ray.training.plot import plot_losses
-from metamath_ray.training.progress import METRICS_FILE
-from metamath_ray.training.report import FinetuneReport, StageReport
+from metamath_ray.training.report import METRICS_FILE, FinetuneReport, StageReport
 from metamath_ray.training.stage_data import JudgedSample, SampleSet, held_out_samples, solution_examples
 
 GPU_ADVICE = "lower trainers.num_workers, leave trainers.accelerator_type out to train on CPU, or give ray.address"

@@ -23,6 +23,7 @@ from ray.exceptions import RayError
 
 from metamath_ray.config import ExecutionConfig
 from metamath_ray.distributed.gate import AlwaysOpen, Gate, cluster_gate
+from metamath_ray.distributed.job_metrics import ItemMetrics
 from metamath_ray.distributed.plan_source import PlanSource
 from metamath_ray.errors import AccessDenied, MetamathRayError, RunFailed, UserError
 from metamath_ray.storage import RunDirectory
@@ -91,6 +92,8 @@ class ItemWorker:
         self._runner = job.make_runner()
         self._slots = asyncio.Semaphore(job.execution.rows_in_flight)
         self._closed: asyncio.Task[None] | None = None
+        self._metrics = ItemMetrics(job.run.label)
+        self._num_in_flight = 0
 
     async def __call__(self, block: pa.Table) -> pa.Table:
         """Run a block of plan rows; return its `BlockCounts` as a table of one row, of none behind a closed gate."""
@@ -127,6 +130,7 @@ class ItemWorker:
             if outcomes:
                 num_stored += len(outcomes)
                 await asyncio.to_thread(self._store, outcomes, f"{shard}-{num_stored:06d}")
+                self._metrics.stored(outcomes)
             counts += count_outcomes(outcomes)
             for error in filter(None, (task.exception() for task in finished)):
                 counts += fatal_counts(error)
@@ -151,7 +155,15 @@ class ItemWorker:
         async with self._slots:
             if self._closed and self._closed.done():
                 return self._closed.result()  # raises where the gate was lost
-            return await self._runner.run(row)
+            self._move(+1)
+            try:
+                return await self._runner.run(row)
+            finally:
+                self._move(-1)
+
+    def _move(self, by: int) -> None:
+        self._num_in_flight += by
+        self._metrics.in_flight(self._num_in_flight)
 
 
 def count_outcomes(rows: list[dict[str, Any]]) -> BlockCounts:

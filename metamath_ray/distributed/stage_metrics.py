@@ -1,13 +1,15 @@
 """The figures of a stage that trains: written into the run's folder, or for a bucket on this node and brought there."""
 
 import time
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from metamath_ray.distributed.job_metrics import TrainingMetrics
 from metamath_ray.storage import RunDirectory
 from metamath_ray.storage.locations import copied
-from metamath_ray.training.progress import BOARD, METRICS_FILE, MetricsWriter, run_id_file
+from metamath_ray.training.progress import BOARD, MetricsWriter, run_id_file
+from metamath_ray.training.report import METRICS_FILE
 from metamath_ray.training.steps import StepResult
 
 KEEP_SECONDS = 30.0
@@ -21,18 +23,28 @@ class StageMetrics:
         folder: The stage's.
         scratch: Folder on this node, for a stage in a bucket.
         start: Steps done.
+        num_steps: Of the whole stage.
         settings: The other arguments of `MetricsWriter`.
     """
 
-    def __init__(self, folder: RunDirectory, *, scratch: Path, start: int, **settings: Any) -> None:  # noqa: ANN401
-        self._folder, self._kept = folder, time.monotonic()
+    def __init__(
+        self,
+        folder: RunDirectory,
+        *,
+        scratch: Path,
+        start: int,
+        num_steps: int,
+        **settings: Any,  # noqa: ANN401
+    ) -> None:
+        self._folder, self._num_steps, self._kept = folder, num_steps, time.monotonic()
         self._names = [METRICS_FILE, *(run_id_file(name) for name in settings["trackers"])]
         self._local = folder.local_path or self._fetched(scratch)
-        self._writer = MetricsWriter(self._local, start=start, **settings)
+        self._writer = MetricsWriter(self._local, start=start, num_steps=num_steps, **settings)
+        self._metrics = TrainingMetrics(folder.label)
 
     def _fetched(self, scratch: Path) -> Path:
         """Take up what an earlier start has brought to the bucket; trackers name a run by the last two folders."""
-        local = scratch.joinpath(*PurePosixPath(self._folder.root).parts[-2:])
+        local = scratch / self._folder.label
         local.mkdir(parents=True)
         for name in self._names:
             if self._folder.exists(name):
@@ -42,6 +54,8 @@ class StageMetrics:
     def write(self, step: int, result: StepResult, *, rate: float, seconds: float) -> None:
         """Write one step, counted from 1."""
         self._writer.write(step, result, rate=rate, seconds=seconds)
+        speed = result.num_tokens / seconds
+        self._metrics.stepped(step, num_steps=self._num_steps, loss=result.loss, tokens_per_second=speed)
         if time.monotonic() - self._kept > KEEP_SECONDS:
             self.keep()
 

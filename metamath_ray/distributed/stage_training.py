@@ -1,6 +1,5 @@
 """One stage on Ray Train: start the workers, watch them, and say in one line why they failed."""
 
-import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,7 +16,7 @@ from metamath_ray.distributed.train_worker import StageJob, train_worker
 from metamath_ray.errors import RunDirectoryError, RunFailed
 from metamath_ray.storage import RunDirectory
 from metamath_ray.storage.filesystems import open_location
-from metamath_ray.training.progress import METRICS_FILE
+from metamath_ray.training.report import latest_figures
 
 POLL_SECONDS, BUCKET_POLL_SECONDS = 2.0, 20.0
 START_ATTEMPTS = 30
@@ -75,9 +74,9 @@ def _watched(folder: RunDirectory, observer: TrainingObserver) -> Iterator[None]
     stop = threading.Event()
 
     def watch() -> None:
-        seen = _last_line(folder)
+        seen = _latest(folder)
         while not stop.wait(POLL_SECONDS if folder.local_path else BUCKET_POLL_SECONDS):
-            line = _last_line(folder)
+            line = _latest(folder)
             if line and line != seen:
                 observer.training(line)
             seen = line
@@ -91,13 +90,10 @@ def _watched(folder: RunDirectory, observer: TrainingObserver) -> Iterator[None]
         thread.join()
 
 
-def _last_line(folder: RunDirectory) -> dict[str, Any] | None:
-    """Return the latest whole line of figures; None where there is none, or where the storage is away for a moment."""
-    with suppress(RunDirectoryError, ValueError):
-        text = folder.read_text(METRICS_FILE) if folder.exists(METRICS_FILE) else ""
-        lines = [line for line in text.splitlines() if line.endswith("}")]
-        loaded: dict[str, Any] | None = json.loads(lines[-1]) if lines else None
-        return loaded
+def _latest(folder: RunDirectory) -> dict[str, Any] | None:
+    """Return the latest figures; None where there are none, or where the storage is away for a moment."""
+    with suppress(RunDirectoryError):
+        return latest_figures(folder)
     return None
 
 

@@ -15,6 +15,8 @@ class StepState(StrEnum):
     """It was started with these inputs, and has not ended well."""
     CHANGED = "changed"
     """It was made from other inputs, and would run again."""
+    RUNNING = "running"
+    """A process works on it now."""
     LEFT_OUT = "left out"
     """It was not asked for."""
     DONE = "done"

@@ -17,15 +17,14 @@ from metamath_ray.errors import RunDirectoryError
 from metamath_ray.loop.plan import PlannedStep, plan_steps
 from metamath_ray.loop.process import INTERRUPTED, run_command
 from metamath_ray.loop.records import StepRecord
-from metamath_ray.loop.report import LoopReport, StepReport, StepState
+from metamath_ray.loop.report import LoopReport, StepState
+from metamath_ray.loop.status import budget_reached, reported
 from metamath_ray.loop.steps import Step
 from metamath_ray.storage import RunDirectory
 from metamath_ray.storage.manifest import now
 
 CONFIGURATION_FILE = "loop.yaml"
 SUPERSEDED = "superseded"
-PAID = ("bootstrap", "sample")
-"""Commands that may have a budget."""
 USER_ERROR = 2
 """Exit code of a command that the user has to put something right for."""
 
@@ -58,17 +57,17 @@ def run_loop(
     if dry_run:
         planned = plan_steps(config, only=only, start=start)
         _tell_changes(planned, tell)
-        return LoopReport(steps=tuple(_reported(one, one.state, one.record) for one in planned))
+        return LoopReport(steps=tuple(reported(one.step, one.state, one.record) for one in planned))
     with run.lock():
         planned = plan_steps(config, only=only, start=start)
         _write_yaml(run, _whole(config, run), f"{_resuming(run)} goes on with this.", CONFIGURATION_FILE)
-        reports = [_reported(one, one.state, one.record) for one in planned]
+        reports = [reported(one.step, one.state, one.record) for one in planned]
         for position, one in enumerate(planned):
             if one.state in (StepState.SKIPPED, StepState.LEFT_OUT):
                 tell(f"{one.step.label}: {one.state}")
                 continue
             code, budget, record = _run(run, one, run_step, tell)
-            reports[position] = _reported(one, _ended(code, budget), record)
+            reports[position] = reported(one.step, _ended(code, budget), record)
             if budget:
                 tell(_stopped(one.step, budget))
                 return LoopReport(steps=tuple(reports))
@@ -114,16 +113,11 @@ def _run(
     tell(f"{label}: {command}")
     began = time.monotonic()
     code = run_step(arguments)
-    budget = "" if code else _budget_reached(step)
+    budget = "" if code else budget_reached(step)
     ended = None if code or budget else now()
     record = replace(record, seconds=record.seconds + time.monotonic() - began, ended=ended)
     record.write(run, label)
     return code, budget, record
-
-
-def _budget_reached(step: Step) -> str:
-    folder = RunDirectory(str(step.folder))
-    return folder.read_manifest().budget_reached if step.command in PAID and folder.exists("manifest.json") else ""
 
 
 def _ended(code: int, budget: str) -> StepState:
@@ -183,15 +177,3 @@ def _failure(label: str, code: int, command: str) -> str:
     what = "was interrupted" if code == INTERRUPTED else f"ended with exit code {code}"
     to_fix = " with the configuration as it was: put it right there, or in your own file" if code == USER_ERROR else ""
     return f"the step {label} {what}; what is done is stored, `{command}` resumes{to_fix}"
-
-
-def _reported(one: PlannedStep, state: StepState, record: StepRecord | None) -> StepReport:
-    step = one.step
-    return StepReport(
-        label=step.label,
-        command=step.command,
-        state=state,
-        seconds=record.seconds if record and record.seconds else None,
-        made_from=step.made_from,
-        folder=str(step.folder),
-    )

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -52,6 +53,11 @@ class RunDirectory:
     def local_path(self) -> Path | None:
         """The folder on this machine, None for a bucket."""
         return None if "://" in self.root else Path(self.root)
+
+    @property
+    def label(self) -> str:
+        """The last two parts of its address: short enough for a chart, long enough to tell two runs apart there."""
+        return "/".join(PurePosixPath(urlsplit(self.root).path).parts[-2:]).strip("/")
 
     def path(self, *parts: str) -> str:
         """Return the address of something in the run."""
@@ -218,6 +224,20 @@ class RunDirectory:
     def last_stored(self) -> datetime | None:
         """Return when the latest outcomes were stored; None before the first, or where a file system keeps no times."""
         return max((info.mtime for info in self._table_files("outcomes") if info.mtime), default=None)
+
+    def last_written(self, *parts: str) -> datetime | None:
+        """Return when a file was written; None where there is none, or where a file system keeps no times."""
+        filesystem, path = self._filesystem(*parts)
+        with explained(self.path(*parts), "read"):
+            time: datetime | None = filesystem.get_file_info(path).mtime
+        return time
+
+    def folders(self, *parts: str) -> list[str]:
+        """Return the names of the folders in a folder, sorted; [] where there is no such folder."""
+        filesystem, path = self._filesystem(*parts)
+        with explained(self.path(*parts), "read"):
+            listed = filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True))
+        return sorted(info.base_name for info in listed if info.type == fs.FileType.Directory)
 
     def _table_files(self, *parts: str) -> list[fs.FileInfo]:
         """List the tables in a folder, without what a killed writer left."""

@@ -12,9 +12,10 @@ from typing import Any, Self
 from tensorboardX import SummaryWriter
 
 from metamath_ray.errors import ConfigError
+from metamath_ray.training.report import METRICS_FILE
 from metamath_ray.training.steps import StepResult
 
-METRICS_FILE, BOARD = "metrics.jsonl", "tensorboard"
+BOARD = "tensorboard"
 BOARD_FIGURES = (
     "loss", "solution", "pairwise", "pointwise", "grad_norm", "learning_rate", "tokens_per_second", "mfu",
 )  # fmt: skip

@@ -33,7 +33,7 @@ from metamath_ray.storage.locations import content_hash, local_copy
 from metamath_ray.storage.run_directory import ROWS_PER_GROUP
 from metamath_ray.storage.samples import SAMPLE_SCHEMA, read_sample_table, read_samples
 from metamath_ray.terminal import quiet
-from metamath_ray.training.progress import METRICS_FILE
+from metamath_ray.training.report import METRICS_FILE
 from metamath_ray.training.stage_data import SampleSet, solution_examples
 from metamath_ray.types import OutcomeStatus
 from tests.integration.conftest import Cluster, bootstrap_config
@@ -195,6 +195,31 @@ def test_commands_take_a_bucket(run: RunDirectory, capsys: pytest.CaptureFixture
     assert "1 rows of 1 problems" in capsys.readouterr().out
     assert main(["status", "--run-directory", run.root]) == 0
     assert "unfinished, last stored 20" in capsys.readouterr().out
+
+
+def test_the_status_of_a_fine_tuning_says_where_it_is_and_when_it_last_told(
+    run: RunDirectory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run.write_manifest(Manifest(content={}, configuration={"stages": {"first": {}, "second": {}}}))
+    figures = {"step": 3, "num_steps": 9, "loss": 0.5, "tokens_per_second": 100.0}
+    run.write_bytes(f"{json.dumps(figures)}\n".encode(), "first", METRICS_FILE)
+    assert main(["status", "--run-directory", run.root]) == 0
+    said = capsys.readouterr().out
+    assert "training" in said
+    assert "3/9" in said
+    assert "unfinished, last stored 20" in said
+
+
+def test_a_folder_is_listed_and_removed(run: RunDirectory) -> None:
+    table = pa.table({"a": [1]})
+    for parts in (("units", "b.parquet"), ("units", "a.parquet"), ("scores", "v", "plan.parquet")):
+        run.write_table(table, *parts)
+    run.write_bytes(b"x", "units", ".c.parquet.0123abcd.tmp")
+    assert (run.tables("units"), run.tables("nothing")) == (["a.parquet", "b.parquet"], [])
+    assert (run.folders("scores"), run.folders("nothing")) == (["v"], [])
+    for name in ("units", "scores/v/plan.parquet", "nothing"):
+        run.remove(name)
+    assert keys(run.root) == []
 
 
 def test_what_libraries_print_is_kept_in_the_run(run: RunDirectory) -> None:
