@@ -23,10 +23,11 @@ def _plan(arguments: Sequence[str]) -> None:
 
     command = parse_arguments(PlanCommand, arguments, program=f"{PROGRAM} plan")
     from metamath_ray.distributed import trial
-    from metamath_ray.terminal import TerminalObserver, estimate_lines, estimate_table, quiet
+    from metamath_ray.terminal import estimate_lines, estimate_table, quiet
+    from metamath_ray.terminal_log import observing
 
     with quiet(command.run_directory) as console:
-        with TerminalObserver(console) as observer:
+        with observing(console, command.run_directory, command.ray) as observer:
             manifest, estimate = trial.plan(
                 command, fork=command.fork, sample_items=command.sample_items, observer=observer
             )
@@ -49,10 +50,11 @@ def _preview(arguments: Sequence[str]) -> None:
 
     command = parse_arguments(PreviewCommand, arguments, program=f"{PROGRAM} preview")
     from metamath_ray.distributed import trial
-    from metamath_ray.terminal import TerminalObserver, preview_panel, quiet
+    from metamath_ray.terminal import preview_panel, quiet
+    from metamath_ray.terminal_log import observing
 
     with quiet(None) as console:
-        with TerminalObserver(console) as observer:
+        with observing(console, "", command.ray) as observer:
             rows = trial.preview(command, num_rows=command.num_rows, observer=observer)
         for number, row in enumerate(rows, start=1):
             console.print(preview_panel(number, row))
@@ -64,10 +66,11 @@ def _bootstrap(arguments: Sequence[str]) -> None:
 
     command = parse_arguments(BootstrapCommand, arguments, program=f"{PROGRAM} bootstrap")
     from metamath_ray.distributed.bootstrap import bootstrap
-    from metamath_ray.terminal import TerminalObserver, quiet
+    from metamath_ray.terminal import quiet
+    from metamath_ray.terminal_log import observing
     from metamath_ray.terminal_status import show_status
 
-    with quiet(command.run_directory) as console, TerminalObserver(console) as observer:
+    with quiet(command.run_directory) as console, observing(console, command.run_directory, command.ray) as observer:
         bootstrap(command, fork=command.fork, retry_failed=command.retry_failed, observer=observer)
     show_status(command.run_directory)
 
@@ -121,10 +124,11 @@ def _sample(arguments: Sequence[str]) -> None:
 
     command = parse_arguments(SampleCommand, arguments, program=f"{PROGRAM} sample")
     from metamath_ray.distributed.sample import sample
-    from metamath_ray.terminal import TerminalObserver, quiet, sampled_lines
+    from metamath_ray.terminal import quiet, sampled_lines
+    from metamath_ray.terminal_log import observing
 
     with quiet(command.run_directory) as console:
-        with TerminalObserver(console) as observer:
+        with observing(console, command.run_directory, command.ray) as observer:
             report = sample(command, retry_failed=command.retry_failed, observer=observer)
         for line in sampled_lines(report, command.run_directory):
             console.print(line, soft_wrap=True)
@@ -135,10 +139,11 @@ def _finetune(arguments: Sequence[str]) -> None:
     from metamath_ray.config import FinetuneCommand
 
     command = parse_arguments(FinetuneCommand, arguments, program=f"{PROGRAM} finetune")
-    from metamath_ray.terminal import TerminalObserver, quiet, stages_table
+    from metamath_ray.terminal import quiet, stages_table
+    from metamath_ray.terminal_log import observing
 
     with quiet(command.run_directory) as console:
-        with TerminalObserver(console) as observer:
+        with observing(console, command.run_directory, command.ray) as observer:
             observer.stage("loading DeepSpeed")
             from metamath_ray.distributed.finetune import finetune
 
@@ -155,13 +160,14 @@ def _serve(arguments: Sequence[str]) -> None:
     command = parse_arguments(ServeCommand, arguments, program=f"{PROGRAM} serve")
     from metamath_ray.distributed.serving import serving
     from metamath_ray.exits import until_stopped
-    from metamath_ray.terminal import TerminalObserver, quiet
+    from metamath_ray.terminal import quiet
+    from metamath_ray.terminal_log import observing
     from metamath_ray.terminal_solve import ready_lines
     from services.solve.deployments import check, solve_application
     from services.solve.proxy import CALLBACK, CALLBACK_VARIABLE
 
     with quiet(None) as console, ExitStack() as up:
-        with TerminalObserver(console) as observer:
+        with observing(console, "", command.ray) as observer:
             environment = {CALLBACK_VARIABLE: CALLBACK}
             service = serving(command, check=check, build=solve_application, environment=environment, observer=observer)
             url = up.enter_context(service)

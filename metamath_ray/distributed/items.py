@@ -11,6 +11,7 @@ When a run has cost enough, its gate closes: no more rows are begun, and those i
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
@@ -27,7 +28,9 @@ from metamath_ray.distributed.job_metrics import ItemMetrics
 from metamath_ray.distributed.plan_source import PlanSource
 from metamath_ray.errors import AccessDenied, MetamathRayError, RunFailed, UserError
 from metamath_ray.storage import RunDirectory
-from metamath_ray.types import content_id
+from metamath_ray.types import OutcomeStatus, content_id
+
+logger = logging.getLogger(__name__)
 
 BLOCKS_AHEAD = 1
 """Blocks that wait at a worker beside those it works on, so that it never idles."""
@@ -130,11 +133,23 @@ class ItemWorker:
             if outcomes:
                 num_stored += len(outcomes)
                 await asyncio.to_thread(self._store, outcomes, f"{shard}-{num_stored:06d}")
-                self._metrics.stored(outcomes)
+                self._tell(outcomes, shard)
             counts += count_outcomes(outcomes)
             for error in filter(None, (task.exception() for task in finished)):
                 counts += fatal_counts(error)
         return counts
+
+    def _tell(self, outcomes: list[dict[str, Any]], shard: str) -> None:
+        """Say what was stored, in figures and ids alone: a failed item's error is in its outcome."""
+        self._metrics.stored(outcomes)
+        ids = {"run": self._job.run.root, "block": shard}
+        counts = count_outcomes(outcomes)
+        figures = {"num_items": counts.num_items, "num_accepted": counts.num_accepted, "num_failed": counts.num_failed}
+        logger.info("stored", extra={**ids, **figures, "num_tokens": counts.num_tokens})
+        for row in outcomes:
+            if row["status"] == OutcomeStatus.FAILED:
+                reason = row.get("reason") or "failed"
+                logger.info("item failed", extra={**ids, "item": row["item_id"], "reason": reason})
 
     def _stored_ids(self, shard: str) -> set[str]:
         run = self._job.run

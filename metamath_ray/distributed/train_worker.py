@@ -1,5 +1,6 @@
 """What each Ray Train worker runs: one stage, from its last checkpoint to its exported model."""
 
+import logging
 import math
 import os
 import shutil
@@ -42,6 +43,8 @@ from metamath_ray.training.unit_store import UnitStore
 from metamath_ray.training.units import num_steps
 from metamath_ray.training.utilization import tokens_per_second_at_peak
 from metamath_ray.types import content_id
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,6 +210,7 @@ class _StageRun:
     def _save(self, step: int, result: StepResult) -> None:
         """Write a checkpoint, and leave its upload to a thread, which then deletes it here; one at a time."""
         wait_for_uploads()
+        logger.info("checkpoint", extra={"run": self._job.folder.root, "step": step, "rank": self._workers.rank})
         folder = Path(tempfile.mkdtemp(dir=self._scratch))
         save_state(self._engine, folder, step=step, num_workers=self._workers.size)
         ray.train.report(

@@ -59,15 +59,20 @@ def num_files(folder: Path) -> int:
     return sum(1 for _ in folder.iterdir())
 
 
+def scripted_factory(folder: Path) -> ScriptedFactory:
+    """A run in `run`, whose requests are files in `asked`."""
+    (folder / "asked").mkdir()
+    execution = {"rows_in_flight": IN_FLIGHT, "batch_size": 4, "flush_seconds": 0.2, "retry_budget_seconds": 400}
+    config = bootstrap_config(folder / "run", execution=execution)
+    return ScriptedFactory(
+        config=config, model_path=str(checkpoint_path("teacher")), application="", asked=folder / "asked"
+    )
+
+
 @pytest.fixture
 def factory(tmp_path: Path) -> Iterator[ScriptedFactory]:
-    (tmp_path / "asked").mkdir()
-    execution = {"rows_in_flight": IN_FLIGHT, "batch_size": 4, "flush_seconds": 0.2, "retry_budget_seconds": 400}
-    config = bootstrap_config(tmp_path / "run", execution=execution)
     with connected(RayConfig(), num_cpus=3, logs=tmp_path / "logs"):
-        yield ScriptedFactory(
-            config=config, model_path=str(checkpoint_path("teacher")), application="", asked=tmp_path / "asked"
-        )
+        yield scripted_factory(tmp_path)
 
 
 def test_what_is_in_flight_at_the_budget_is_stored_and_nothing_is_asked_twice(factory: ScriptedFactory) -> None:

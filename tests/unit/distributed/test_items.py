@@ -1,4 +1,5 @@
 import asyncio
+import logging
 import os
 import subprocess
 from collections.abc import Iterator
@@ -163,6 +164,28 @@ async def test_a_gate_that_is_lost_ends_the_run_instead_of_closing(run: RunDirec
 
     counts = (await stoppable(run, Runner(), Lost())(run.read_plan_rows(range(NUM_ITEMS)))).to_pylist()[0]
     assert counts["fatal"] == "unexpected RuntimeError: its actor died"
+
+
+async def test_what_is_logged_is_ids_and_figures_and_no_text(
+    run: RunDirectory, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Half(Runner):
+        async def run(self, row: dict[str, Any]) -> dict[str, Any]:
+            outcome = await super().run(row)
+            is_odd = item_from_row(row).repeat % 2
+            failed = {"status": "failed", "reason": "rejected_request", "error": "cannot answer Ann has 3 pears"}
+            return {**outcome, **(failed if is_odd else {})}
+
+    caplog.set_level(logging.DEBUG, logger="metamath_ray")
+    await worker(run, Half())(run.read_plan_rows(range(NUM_ITEMS)))
+    stored = [vars(record) for record in caplog.records if record.message == "stored"]
+    failed = [vars(record) for record in caplog.records if record.message == "item failed"]
+    assert {line["run"] for line in stored + failed} == {run.root}
+    assert sum(line["num_items"] for line in stored) == NUM_ITEMS
+    assert sum(line["num_failed"] for line in stored) == len(failed) == NUM_ITEMS // 2
+    assert {line["item"] for line in failed} == {make_item(number).item_id for number in range(1, NUM_ITEMS, 2)}
+    assert {line["reason"] for line in failed} == {"rejected_request"}
+    assert "pears" not in "".join(str(vars(record)) for record in caplog.records)
 
 
 @pytest.fixture
