@@ -5,11 +5,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from metamath_ray.config import read_yaml
+from metamath_ray.config import describe_validation_error, read_yaml
 from metamath_ray.config.loop import LoopConfig
+from metamath_ray.errors import RunDirectoryError
 from metamath_ray.loop import CONFIGURATION_FILE, StepState, loop_status, loop_table
 from metamath_ray.storage import Manifest, RunDirectory, summarize, unfinished_positions
 from metamath_ray.storage.tables import SCORE_TABLES
@@ -39,8 +41,12 @@ def show_status(run_directory: str, console: Console | None = None) -> None:
 
 def _show_loop(folder: Path, console: Console) -> None:
     """Show the steps, and below them how far the one is that is under way or was interrupted."""
-    settings = {**read_yaml(folder / CONFIGURATION_FILE), "run_directory": str(folder)}
-    report = loop_status(LoopConfig.model_validate(settings))
+    file = folder / CONFIGURATION_FILE
+    settings = {**read_yaml(file), "run_directory": str(folder)}
+    try:
+        report = loop_status(LoopConfig.model_validate(settings))
+    except ValidationError as error:
+        raise RunDirectoryError(f"{file}: damaged ({describe_validation_error(error)})") from error
     console.print(loop_table(report))
     for step in report.steps:
         if step.state in OPEN_STATES and RunDirectory(step.folder).exists("manifest.json"):

@@ -27,7 +27,6 @@ from metamath_ray.prompts import (
     load_verifier_prompt,
 )
 from metamath_ray.storage import Manifest, RunDirectory
-from metamath_ray.storage.filesystems import is_bucket
 from metamath_ray.storage.locations import content_hash, is_there
 from metamath_ray.training.losses import LabelTokens
 from metamath_ray.training.models import check_vocabulary
@@ -130,7 +129,7 @@ def _check_draws(config: FinetuneConfig) -> None:
     """See that vLLM will find the models that samples are drawn from: on a disk of its node."""
     later = list(config.stages.items())[1:]
     drawing = [name for name, stage in later if stage.samples and stage.samples.draw]
-    if drawing and is_bucket(config.run_directory):
+    if drawing and RunDirectory(config.run_directory).local_path is None:
         raise ConfigError(
             f"run_directory {config.run_directory}: stages.{drawing[0]}.samples.draw asks the model of the stage "
             "before, which vLLM cannot load out of a bucket; give a path on a disk that all nodes see"

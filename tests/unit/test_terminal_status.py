@@ -121,6 +121,13 @@ def test_a_loop_that_has_not_come_so_far_says_what_would_run(tmp_path: Path) -> 
     assert "test sample would run" in said
 
 
+def test_a_damaged_configuration_of_a_loop_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "loop.yaml").write_text("rounds: 0\nsteps: {a: {command: dance}}\n", encoding="utf-8")
+    with pytest.raises(RunDirectoryError, match=r"loop.yaml: damaged \(.*rounds") as refused:
+        shown(tmp_path)
+    assert "\n" not in str(refused.value)
+
+
 def test_what_is_no_run_directory_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunDirectoryError, match="is this a run directory"):
         shown(tmp_path)
