@@ -41,7 +41,7 @@ class MetricsWriter:
         self._file = folder / METRICS_FILE
         _keep_first(self._file, start)
         self._lines = self._file.open("a", encoding="utf-8", buffering=1)
-        self._board = SummaryWriter(str(folder / BOARD), purge_step=start + 1)
+        self._board = SummaryWriter(str(folder / BOARD), purge_step=start + 1, filename_suffix=f".{start}")
         self._trackers = [_Tracker(name, folder) for name in trackers]
 
     def write(self, step: int, result: StepResult, *, rate: float, seconds: float) -> None:

@@ -23,6 +23,7 @@ from transformers import AutoModelForCausalLM
 from metamath_ray.cli import main
 from metamath_ray.config import ExecutionConfig, ExportConfig, FinetuneConfig, SamplesConfig, SolutionsConfig
 from metamath_ray.distributed.items import ItemsJob, ItemWorker
+from metamath_ray.distributed.stage_metrics import StageMetrics
 from metamath_ray.errors import DataError, RunDirectoryError
 from metamath_ray.export.run_export import export_run, first_rows
 from metamath_ray.export.writer import FILES
@@ -35,6 +36,7 @@ from metamath_ray.storage.samples import SAMPLE_SCHEMA, read_sample_table, read_
 from metamath_ray.terminal import quiet
 from metamath_ray.training.report import METRICS_FILE
 from metamath_ray.training.stage_data import SampleSet, solution_examples
+from metamath_ray.training.steps import StepResult
 from metamath_ray.types import OutcomeStatus
 from tests.integration.conftest import Cluster, bootstrap_config
 from tests.records import make_item, make_outcome
@@ -267,6 +269,27 @@ def test_fine_tuning_learns_from_a_run_in_a_bucket(run: RunDirectory, tmp_path: 
     assert hashes[0] == hashes[1]
 
 
+def figures_of(run: RunDirectory, scratch: Path, *, start: int, end: int) -> None:
+    result = StepResult(loss=0.5, solution=0.5, pairwise=0.0, pointwise=0.0, grad_norm=1.0, num_tokens=100)
+    with StageMetrics(run, scratch=scratch, start=start, num_steps=9, trackers=()) as metrics:
+        for step in range(start + 1, end + 1):
+            metrics.write(step, result, rate=1e-3, seconds=0.5)
+        metrics.keep()
+        metrics.write(end + 1, result, rate=1e-3, seconds=0.5)
+
+
+def test_figures_of_a_stage_reach_the_bucket_and_a_resumed_stage_takes_them_up(
+    run: RunDirectory, tmp_path: Path
+) -> None:
+    figures_of(run, tmp_path / "first", start=0, end=3)
+    assert steps_told(run) == [1, 2, 3, 4]
+    boards = [name for name in keys(run.root) if name.startswith("tensorboard/")]
+    assert len(boards) == 1
+    figures_of(run, tmp_path / "second", start=2, end=5)
+    assert steps_told(run) == [1, 2, 3, 4, 5, 6]
+    assert len(keys(run.path("tensorboard"))) == 2
+
+
 def refusal(arguments: Sequence[str], capsys: pytest.CaptureFixture[str]) -> str:
     """Run a command that must fail at once: one line, which has no key in it."""
     assert main(list(arguments)) == 2
@@ -324,7 +347,7 @@ ray.init(address=os.environ["RAY_ADDRESS"], runtime_env={"env_vars": access}, lo
 for stage in finetune(FinetuneConfig.model_validate_json(sys.argv[1])).stages:
     print(stage.model)
 """
-NUM_STEPS = 12
+NUM_STEPS = 16
 
 
 def finetune_config(run_directory: str) -> FinetuneConfig:
@@ -341,21 +364,24 @@ def finetune_config(run_directory: str) -> FinetuneConfig:
     return FinetuneConfig.model_validate(settings)
 
 
-def steps_told(run: RunDirectory, stage: str) -> list[int]:
-    text = run.read_text(stage, METRICS_FILE) if run.exists(stage, METRICS_FILE) else ""
+def steps_told(run: RunDirectory, *stage: str) -> list[int]:
+    text = run.read_text(*stage, METRICS_FILE) if run.exists(*stage, METRICS_FILE) else ""
     return [json.loads(line)["step"] for line in text.splitlines()]
 
 
 def test_a_fine_tuning_in_a_bucket_is_killed_resumed_and_leaves_its_models_there(cluster: Cluster, bucket: str) -> None:
     run = RunDirectory(below(bucket, "runs", "tuned"))
     command = [sys.executable, "-c", FINETUNER, finetune_config(run.root).model_dump_json()]
-    with subprocess.Popen(command, env=cluster.environment, stdout=subprocess.DEVNULL) as driver:
-        deadline = time.monotonic() + 240
+    driver = subprocess.Popen(command, env=cluster.environment, stdout=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 300
         while len(steps_told(run, "first")) < 4:
             assert driver.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.1)
+    finally:
         driver.kill()
+        driver.wait()
     assert 4 <= len(steps_told(run, "first")) < NUM_STEPS
     assert [name for name in keys(run.path("first")) if name.startswith("checkpoints/step_")]
     done = subprocess.run(command, env=cluster.environment, capture_output=True, text=True, timeout=400, check=False)
