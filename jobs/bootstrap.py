@@ -15,14 +15,15 @@ from metamath_ray.distributed.bootstrap import bootstrap
 from metamath_ray.exits import require_lasting, run_guarded
 from metamath_ray.export.run_export import export_run
 from metamath_ray.storage import RunDirectory
-from metamath_ray.terminal import TerminalObserver, quiet
+from metamath_ray.terminal import quiet
+from metamath_ray.terminal_log import observing
 
 
 def main() -> None:
     """Run the job."""
     command = parse_arguments(BootstrapCommand, sys.argv[1:], program="jobs/bootstrap.py")
     require_lasting(command.run_directory)
-    with quiet(command.run_directory) as console, TerminalObserver(console) as observer:
+    with quiet(command.run_directory) as console, observing(console, command.run_directory, command.ray) as observer:
         bootstrap(command, fork=command.fork, retry_failed=command.retry_failed, observer=observer)
         summary = export_run(RunDirectory(command.run_directory), command.export)
         console.print(f"{summary.num_exported:,} rows: {command.run_directory}/dataset")

@@ -12,7 +12,8 @@ import sys
 from metamath_ray.arguments import parse_arguments
 from metamath_ray.config import FinetuneCommand
 from metamath_ray.exits import require_lasting, run_guarded
-from metamath_ray.terminal import TerminalObserver, quiet, stages_table
+from metamath_ray.terminal import quiet, stages_table
+from metamath_ray.terminal_log import observing
 
 
 def main() -> None:
@@ -20,7 +21,7 @@ def main() -> None:
     command = parse_arguments(FinetuneCommand, sys.argv[1:], program="jobs/finetune.py")
     require_lasting(command.run_directory)
     with quiet(command.run_directory) as console:
-        with TerminalObserver(console) as observer:
+        with observing(console, command.run_directory, command.ray) as observer:
             from metamath_ray.distributed.finetune import finetune  # noqa: PLC0415  (DeepSpeed prints when imported)
 
             report = finetune(command, observer=observer)

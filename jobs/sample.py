@@ -13,7 +13,8 @@ from metamath_ray.arguments import parse_arguments
 from metamath_ray.config import SampleCommand
 from metamath_ray.distributed.sample import sample
 from metamath_ray.exits import require_lasting, run_guarded
-from metamath_ray.terminal import TerminalObserver, quiet, sampled_lines
+from metamath_ray.terminal import quiet, sampled_lines
+from metamath_ray.terminal_log import observing
 
 
 def main() -> None:
@@ -21,7 +22,7 @@ def main() -> None:
     command = parse_arguments(SampleCommand, sys.argv[1:], program="jobs/sample.py")
     require_lasting(command.run_directory)
     with quiet(command.run_directory) as console:
-        with TerminalObserver(console) as observer:
+        with observing(console, command.run_directory, command.ray) as observer:
             report = sample(command, retry_failed=command.retry_failed, observer=observer)
         for line in sampled_lines(report, command.run_directory):
             console.print(line, soft_wrap=True)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from metamath_ray.config import ExportConfig
-    from metamath_ray.storage import RunDirectory, RunSummary
+    from metamath_ray.storage import RunDirectory
 
 
 def _plan(arguments: Sequence[str]) -> None:
@@ -23,10 +23,11 @@ def _plan(arguments: Sequence[str]) -> None:
 
     command = parse_arguments(PlanCommand, arguments, program=f"{PROGRAM} plan")
     from metamath_ray.distributed import trial
-    from metamath_ray.terminal import TerminalObserver, estimate_lines, estimate_table, quiet
+    from metamath_ray.terminal import estimate_lines, estimate_table, quiet
+    from metamath_ray.terminal_log import observing
 
     with quiet(command.run_directory) as console:
-        with TerminalObserver(console) as observer:
+        with observing(console, command.run_directory, command.ray) as observer:
             manifest, estimate = trial.plan(
                 command, fork=command.fork, sample_items=command.sample_items, observer=observer
             )
@@ -49,10 +50,11 @@ def _preview(arguments: Sequence[str]) -> None:
 
     command = parse_arguments(PreviewCommand, arguments, program=f"{PROGRAM} preview")
     from metamath_ray.distributed import trial
-    from metamath_ray.terminal import TerminalObserver, preview_panel, quiet
+    from metamath_ray.terminal import preview_panel, quiet
+    from metamath_ray.terminal_log import observing
 
     with quiet(None) as console:
-        with TerminalObserver(console) as observer:
+        with observing(console, "", command.ray) as observer:
             rows = trial.preview(command, num_rows=command.num_rows, observer=observer)
         for number, row in enumerate(rows, start=1):
             console.print(preview_panel(number, row))
@@ -64,43 +66,23 @@ def _bootstrap(arguments: Sequence[str]) -> None:
 
     command = parse_arguments(BootstrapCommand, arguments, program=f"{PROGRAM} bootstrap")
     from metamath_ray.distributed.bootstrap import bootstrap
-    from metamath_ray.terminal import TerminalObserver, quiet
+    from metamath_ray.terminal import quiet
+    from metamath_ray.terminal_log import observing
+    from metamath_ray.terminal_status import show_status
 
-    with quiet(command.run_directory) as console, TerminalObserver(console) as observer:
+    with quiet(command.run_directory) as console, observing(console, command.run_directory, command.ray) as observer:
         bootstrap(command, fork=command.fork, retry_failed=command.retry_failed, observer=observer)
-    _show_run(command.run_directory)
+    show_status(command.run_directory)
 
 
 def _status(arguments: Sequence[str]) -> None:
     from metamath_ray.arguments import parse_arguments
     from metamath_ray.config import StatusCommand
 
-    _show_run(parse_arguments(StatusCommand, arguments, program=f"{PROGRAM} status").run_directory)
+    command = parse_arguments(StatusCommand, arguments, program=f"{PROGRAM} status")
+    from metamath_ray.terminal_status import show_status
 
-
-def _show_run(run_directory: str) -> None:
-    from rich.console import Console
-
-    from metamath_ray.storage import RunDirectory, summarize
-    from metamath_ray.terminal import run_table
-
-    console, run = Console(highlight=False), RunDirectory(run_directory)
-    manifest, summary = run.read_manifest(), summarize(run)
-    stage = manifest.stages.get("bootstrap", {})
-    seconds_a_token = stage["seconds"] / stage["num_tokens"] if stage.get("num_tokens") else None
-    console.print(run_table(summary, seconds_a_token=seconds_a_token))
-    done = f"{summary.num_finished:,} of {summary.num_planned:,} items"
-    console.print(f"{_state(run, summary)}: {done}; outcomes: {run_directory}/outcomes")
-
-
-def _state(run: "RunDirectory", summary: "RunSummary") -> str:
-    """Name the state of a run; a bucket has no lock, so there it takes the time of the last outcomes."""
-    if run.is_locked():
-        return "running"
-    if summary.num_finished == summary.num_planned:
-        return "complete"
-    last = None if run.local_path else run.last_stored()
-    return f"unfinished, last stored {last:%Y-%m-%d %H:%M:%S} UTC" if last else "stopped"
+    show_status(command.run_directory)
 
 
 def _export(arguments: Sequence[str]) -> None:
@@ -142,10 +124,11 @@ def _sample(arguments: Sequence[str]) -> None:
 
     command = parse_arguments(SampleCommand, arguments, program=f"{PROGRAM} sample")
     from metamath_ray.distributed.sample import sample
-    from metamath_ray.terminal import TerminalObserver, quiet, sampled_lines
+    from metamath_ray.terminal import quiet, sampled_lines
+    from metamath_ray.terminal_log import observing
 
     with quiet(command.run_directory) as console:
-        with TerminalObserver(console) as observer:
+        with observing(console, command.run_directory, command.ray) as observer:
             report = sample(command, retry_failed=command.retry_failed, observer=observer)
         for line in sampled_lines(report, command.run_directory):
             console.print(line, soft_wrap=True)
@@ -156,17 +139,18 @@ def _finetune(arguments: Sequence[str]) -> None:
     from metamath_ray.config import FinetuneCommand
 
     command = parse_arguments(FinetuneCommand, arguments, program=f"{PROGRAM} finetune")
-    from metamath_ray.terminal import TerminalObserver, quiet, stages_table
+    from metamath_ray.terminal import quiet, stages_table
+    from metamath_ray.terminal_log import observing
 
     with quiet(command.run_directory) as console:
-        with TerminalObserver(console) as observer:
+        with observing(console, command.run_directory, command.ray) as observer:
             observer.stage("loading DeepSpeed")
             from metamath_ray.distributed.finetune import finetune
 
             report = finetune(command, observer=observer)
         console.print(stages_table(report))
         for stage in report.stages:
-            console.print(f"{stage.name}: {command.run_directory}/{stage.name}/{stage.model.name}", soft_wrap=True)
+            console.print(f"{stage.name}: {command.run_directory}/{stage.name}/model", soft_wrap=True)
 
 
 def _serve(arguments: Sequence[str]) -> None:
@@ -176,13 +160,14 @@ def _serve(arguments: Sequence[str]) -> None:
     command = parse_arguments(ServeCommand, arguments, program=f"{PROGRAM} serve")
     from metamath_ray.distributed.serving import serving
     from metamath_ray.exits import until_stopped
-    from metamath_ray.terminal import TerminalObserver, quiet
+    from metamath_ray.terminal import quiet
+    from metamath_ray.terminal_log import observing
     from metamath_ray.terminal_solve import ready_lines
     from services.solve.deployments import check, solve_application
     from services.solve.proxy import CALLBACK, CALLBACK_VARIABLE
 
     with quiet(None) as console, ExitStack() as up:
-        with TerminalObserver(console) as observer:
+        with observing(console, "", command.ray) as observer:
             environment = {CALLBACK_VARIABLE: CALLBACK}
             service = serving(command, check=check, build=solve_application, environment=environment, observer=observer)
             url = up.enter_context(service)
@@ -301,7 +286,7 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str]] = {
     "plan": (_plan, "write the plan of a bootstrap and estimate its cost from a sample"),
     "preview": (_preview, "show a few rows through the whole pipe, prompts included"),
     "bootstrap": (_bootstrap, "run a bootstrap, or resume it"),
-    "status": (_status, "say how far a run is"),
+    "status": (_status, "say how far a run of any kind is"),
     "export": (_export, "write a run's data set: JSON lines, parquet, data card"),
     "sample": (_sample, "draw N solutions a problem, graded and scored, in one table; resumes and grows"),
     "finetune": (_finetune, "fine-tune a generator, a verifier, or both in sequence; resumes"),

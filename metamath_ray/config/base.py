@@ -62,12 +62,16 @@ class SourceConfig(FrozenConfig):
 
 
 class RayConfig(FrozenConfig):
-    """Which Ray cluster does the work."""
+    """Which Ray cluster does the work, and how its processes log."""
 
     address: str | None = None
     """Address of a running cluster; None uses RAY_ADDRESS where it is set, and else starts Ray on this machine."""
     num_cpus: int | None = Field(default=None, ge=1)
     """Logical CPUs of a cluster that is started here; enough for the engine and the workers by default."""
+    log_format: Literal["text", "json"] = "text"
+    """"json": driver, workers and services write one JSON object a line; see docs/cluster.md."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """Least level of the JSON lines."""
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from metamath_ray.capacity import check_nodes, check_versions, engine_bundles
 from metamath_ray.config import BootstrapConfig, EngineConfig, ExecutionConfig, OpenAIEngineConfig
 from metamath_ray.distributed.cluster import connected
 from metamath_ray.distributed.deployment import CPU_PER_REPLICA, generator, resolve_dtype
-from metamath_ray.distributed.driving import Spending, run_all, spending_of
+from metamath_ray.distributed.driving import Spending, note_budget, run_all, spending_of
 from metamath_ray.distributed.items import BlockCounts, ItemsJob
 from metamath_ray.distributed.machines import node_groups, node_versions
 from metamath_ray.distributed.observer import Observer, Silent
@@ -184,12 +184,14 @@ def bootstrap(
         watching.stage("planning")
         manifest = open_run(run, checked, fork=fork)
         spending = spending_of(config, run, num_gpus=config.engine.num_gpus)
+        note_budget(run, spending, is_left=False)
         is_over = spending is not None and spending.is_over(watching)
         if not is_over and unfinished_positions(run, retry_failed=retry_failed).size:
             name = f"bootstrap-{content_id((manifest.content_hash, run.root))[:8]}"
             with engine_up(checked, application=name, logs=run.local_path, observer=watching) as make_runner:
                 watching.stage("bootstrapping")
                 draw_all(run, make_runner, retry_failed=retry_failed, observer=watching, spending=spending)
+        note_budget(run, spending, is_left=bool(unfinished_positions(run).size))
         return stored_counts(run)
 
 

@@ -52,11 +52,11 @@ def connected(
         return
     address = config.address or os.environ.get("RAY_ADDRESS")
     if address:
-        _attach(address)
+        _attach(address, config)
     else:
         if config.num_cpus and config.num_cpus < num_cpus:
             raise ConfigError(f"ray.num_cpus: the run needs {num_cpus} logical CPUs, and {config.num_cpus} are given")
-        _start(num_cpus=config.num_cpus or num_cpus)
+        _start(config, num_cpus=config.num_cpus or num_cpus)
     session = None if address else session_logs()
     try:
         if not address:
@@ -92,9 +92,16 @@ def _require_gpus(num_gpus: int, advice: str) -> None:
         raise ConfigError(f"the run needs {num_gpus} GPUs and this machine has {found}; {advice}")
 
 
-def _attach(address: str) -> None:
+def _logging(config: RayConfig) -> dict[str, Any]:
+    """Return what `ray.init` shall do about logs: JSON in all processes of the job, or no more than Ray's errors."""
+    if config.log_format == "json":
+        return {"logging_config": ray.LoggingConfig(encoding="JSON", log_level=config.log_level)}
+    return {"logging_level": logging.ERROR}
+
+
+def _attach(address: str, config: RayConfig) -> None:
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        ray.init(address=address, log_to_driver=False, **_logging(config))
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(
@@ -103,7 +110,7 @@ def _attach(address: str) -> None:
         ) from error
 
 
-def _start(*, num_cpus: int) -> None:
+def _start(config: RayConfig, *, num_cpus: int) -> None:
     for name, value in _QUIET_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     for attempt in range(1, START_ATTEMPTS + 1):
@@ -113,8 +120,8 @@ def _start(*, num_cpus: int) -> None:
                 num_cpus=num_cpus,
                 include_dashboard=False,
                 log_to_driver=False,
-                logging_level=logging.ERROR,
                 object_store_memory=OBJECT_STORE_BYTES,
+                **_logging(config),
             )
         except Exception as error:  # bare, when this machine is too busy for Ray's own deadline of 30 s
             ray.shutdown()

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -51,7 +52,7 @@ class Spending:
         """Whether the budget is reached; the first time that it is, the observer is told."""
         said = self.reached()
         if said and not self._is_told:
-            observer.notice(said)
+            observer.notice(f"budget reached: {said}; the same command with a larger budget resumes")
             self._is_told = True
         return bool(said)
 
@@ -60,15 +61,14 @@ class Spending:
         self._runs.append(run)
 
     def reached(self) -> str:
-        """Say that the budget is reached and what to do; "" while it is not."""
+        """Say which limit is reached; "" while none is."""
         for run in self._runs:
             for shard in run.outcome_shards():
                 if (run.root, shard) not in self._counted:
                     self._num_tokens += _stored_tokens(run, shard)
                     self._counted.add((run.root, shard))
         seconds = self._earlier_seconds + time.monotonic() - self._began
-        said = self._budget.reached(self._num_tokens, seconds)
-        return f"budget reached: {said}; the same command with a larger budget resumes" if said else ""
+        return self._budget.reached(self._num_tokens, seconds)
 
 
 def spending_of(config: BootstrapConfig | SampleConfig, *runs: RunDirectory, num_gpus: int) -> Spending | None:
@@ -84,6 +84,21 @@ def spending_of(config: BootstrapConfig | SampleConfig, *runs: RunDirectory, num
         num_gpus=num_gpus,
     )
     return Spending(budget, runs) if budget else None
+
+
+def note_budget(run: RunDirectory, spending: Spending | None, *, is_left: bool) -> None:
+    """Keep in the manifest whether the budget has ended this start, for the loop and for `status`.
+
+    Args:
+        run: The run directory of the whole.
+        spending: What watched the budget.
+        is_left: Whether something is left to do.
+    """
+    manifest = run.read_manifest()
+    before, reached = manifest.budget_reached, spending.reached() if spending and is_left else ""
+    if before != reached:
+        manifest.note_budget(reached)
+        run.write_manifest(manifest)
 
 
 def _recorded_seconds(run: RunDirectory) -> float:
@@ -113,7 +128,8 @@ def run_all(
         earlier: What is done already.
         observer: Told of progress, and of a budget that is reached.
         record: Told what this start did, and in how many seconds, however it ends.
-        spending: Looked at before the first block and after each; when it is reached, no more blocks are taken.
+        spending: Looked at before the first block and after each; when it is reached, no more items are begun, and
+            those in flight are finished and stored.
 
     Raises:
         UserError: It cannot go on before the user does something.
@@ -124,15 +140,14 @@ def run_all(
     total, limit = job.run.count_plan(), job.execution.max_failure_ratio
     observer.progress(earlier, total)
     counts, began = BlockCounts(), time.monotonic()
+    is_over = partial(spending.is_over, observer) if spending else None
     try:
-        with closing(run_items(job)) as blocks:
+        with closing(run_items(job, is_over=is_over)) as blocks:
             for block in blocks:
                 counts += block
                 observer.progress(earlier + counts, total)
                 if counts.fatal or counts.num_items >= MIN_ITEMS_TO_JUDGE:
                     _stop_if_hopeless(counts, limit, job.run)
-                if spending and spending.is_over(observer):
-                    break
         _stop_if_hopeless(counts, limit, job.run)
     finally:
         record(counts, time.monotonic() - began)

@@ -5,9 +5,8 @@ lock the folder ─▶ check everything ─▶ Ray up ─▶ for each stage: exa
 A stage that is done is skipped, one that was interrupted goes on from its last checkpoint.
 """
 
-import shutil
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import Any
 
 import ray
@@ -21,23 +20,22 @@ from metamath_ray.distributed.finetune_checks import (
     check,
     open_run,
     required,
-    shared_folder,
     tracker_environment,
 )
 from metamath_ray.distributed.machines import node_groups, node_versions
 from metamath_ray.distributed.observer import Silent, TrainingObserver
-from metamath_ray.distributed.stage_files import CHECKPOINTS, read_json, write_json
+from metamath_ray.distributed.preflight import require_writable
+from metamath_ray.distributed.stage_files import CHECKPOINTS, MODEL, has_model, read_json, write_json
 from metamath_ray.distributed.stage_measure import generator_quality, verifier_quality
 from metamath_ray.distributed.stage_training import train
-from metamath_ray.distributed.stage_units import UnitSettings, write_examples, write_units
+from metamath_ray.distributed.stage_units import EXAMPLES, UNITS, UnitSettings, write_examples, write_units
 from metamath_ray.distributed.train_worker import StageJob
 from metamath_ray.errors import DataError
 from metamath_ray.storage import Manifest, RunDirectory
 from metamath_ray.storage.manifest import now
 from metamath_ray.training.examples import Example, LeftOut
 from metamath_ray.training.plot import plot_losses
-from metamath_ray.training.progress import METRICS_FILE
-from metamath_ray.training.report import FinetuneReport, StageReport
+from metamath_ray.training.report import METRICS_FILE, FinetuneReport, StageReport
 from metamath_ray.training.stage_data import JudgedSample, SampleSet, held_out_samples, solution_examples
 
 GPU_ADVICE = "lower trainers.num_workers, leave trainers.accelerator_type out to train on CPU, or give ray.address"
@@ -52,14 +50,15 @@ def finetune(config: FinetuneConfig, observer: TrainingObserver | None = None) -
         RunFailed: Training failed and was not to be saved; the last checkpoint stays.
     """
     run, watching = RunDirectory(config.run_directory), observer or Silent()
-    root = shared_folder(run)
     num_cpus, num_gpus = required(config)
     with run.lock():
         watching.stage("checking model, prompts and data")
         checked = check(config, observer=watching)
+        require_writable(run)
         manifest = open_run(run, checked)
         watching.stage("starting Ray")
-        with connected(config.ray, num_cpus=num_cpus, num_gpus=num_gpus, gpu_advice=GPU_ADVICE, logs=root / "logs"):
+        logs = run.local_path / "logs" if run.local_path else None
+        with connected(config.ray, num_cpus=num_cpus, num_gpus=num_gpus, gpu_advice=GPU_ADVICE, logs=logs):
             _announce_missing_gpus(num_gpus, watching)
             check_nodes(trainer_bundles(config.trainers), node_groups())
             check_versions(node_versions())
@@ -81,42 +80,43 @@ def _run_stages(
     held_out = checked.config.held_out
     if held_out and held_out.before_training and "start" not in manifest.stages:
         observer.stage("measuring the model before training")
-        manifest.stages["start"] = {"held_out": generator_quality(parent, Path(run.path("start")), checked)}
+        manifest.stages["start"] = {"held_out": generator_quality(parent, RunDirectory(run.path("start")), checked)}
         run.write_manifest(manifest)
     for name, stage in checked.config.stages.items():
-        folder = Path(run.path(name))
+        folder = RunDirectory(run.path(name))
         if name not in manifest.stages:
-            results = _run_stage(folder, stage, parent, checked, observer)
+            results = _run_stage(name, folder, stage, parent, checked, observer)
             write_json(results, folder, "results.json")
             manifest.stages[name] = {"ended": now(), **results}
             run.write_manifest(manifest)
-        parent = str(folder / "model")
-        yield StageReport(name=name, model=folder / "model", results=manifest.stages[name])
+        parent = folder.path(MODEL)
+        yield StageReport(name=name, model=parent, results=manifest.stages[name])
 
 
 def _run_stage(
-    folder: Path, stage: StageConfig, parent: str, checked: Checked, observer: TrainingObserver
+    name: str, folder: RunDirectory, stage: StageConfig, parent: str, checked: Checked, observer: TrainingObserver
 ) -> dict[str, Any]:
-    name, model = folder.name, folder / "model"
     if stage.samples and stage.samples.draw:
         observer.stage(f"{name}: drawing samples")
         _draw(stage.samples.draw, folder, parent, checked.config, observer)
     observer.stage(f"{name}: preparing the data")
-    data = _prepare(folder, stage, checked)
-    if not model.is_dir():
+    data = _prepare(name, folder, stage, checked)
+    if not has_model(folder):
         observer.stage(f"{name}: training")
         train(_job(folder, stage, parent, checked, data), observer)
-    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
-    plot_losses(folder / METRICS_FILE, folder / "loss.png")
+    folder.remove(CHECKPOINTS)
+    folder.write_bytes(plot_losses(folder.read_text(METRICS_FILE), name=name), "loss.png")
     observer.stage(f"{name}: measuring")
-    return {"data": data, "model": str(model), **_measured(folder, stage, checked)}
+    return {"data": data, "model": folder.path(MODEL), **_measured(folder, stage, checked)}
 
 
-def _draw(draw: DrawConfig, folder: Path, parent: str, config: FinetuneConfig, observer: TrainingObserver) -> None:
+def _draw(
+    draw: DrawConfig, folder: RunDirectory, parent: str, config: FinetuneConfig, observer: TrainingObserver
+) -> None:
     draw_samples(
         draw,
         model=parent,
-        run_directory=str(folder / "samples"),
+        run_directory=folder.path("samples"),
         prompt_set=config.prompt_set,
         seed=config.seed,
         ray=config.ray,
@@ -124,39 +124,37 @@ def _draw(draw: DrawConfig, folder: Path, parent: str, config: FinetuneConfig, o
     )
 
 
-def _prepare(folder: Path, stage: StageConfig, checked: Checked) -> dict[str, Any]:
+def _prepare(name: str, folder: RunDirectory, stage: StageConfig, checked: Checked) -> dict[str, Any]:
     """Write examples and units, unless that is done, and return the counts."""
     if (done := read_json(folder, "data.json")) is not None:
         return done
-    for part in ("examples", "units"):
-        shutil.rmtree(folder / part, ignore_errors=True)
+    for part in (EXAMPLES, UNITS):
+        folder.remove(part)
     samples = _sample_set(folder, stage, checked.config.seed)
-    num_examples = write_examples(_examples(stage, samples, checked.config.seed), folder / "examples")
+    num_examples = write_examples(_examples(stage, samples, checked.config.seed), folder)
     settings = UnitSettings(
         model_path=checked.model_path,
         prompt_set=checked.prompt_set,
         verifier_prompt=checked.verifier_prompt if samples else None,
         max_length=stage.max_length,
     )
-    counts = write_units(folder / "examples", folder / "units", settings)
+    counts = write_units(folder, settings)
     if not counts["units"]:
         left_out = ", ".join(f"{reason}: {counts[reason]}" for reason in LeftOut)
-        raise DataError(
-            f"stages.{folder.name}: none of {num_examples} examples can be learned ({left_out}; see max_length)"
-        )
+        raise DataError(f"stages.{name}: none of {num_examples} examples can be learned ({left_out}; see max_length)")
     data = {"examples": num_examples, **counts, **({"selection": samples.selection.describe()} if samples else {})}
     write_json(data, folder, "data.json")
     return data
 
 
-def _sample_set(folder: Path, stage: StageConfig, seed: int) -> SampleSet | None:
+def _sample_set(folder: RunDirectory, stage: StageConfig, seed: int) -> SampleSet | None:
     if stage.samples is None:
         return None
     return SampleSet(_samples_path(folder, stage), stage.samples, seed=seed, with_pairs=stage.pairwise_weight > 0)
 
 
-def _samples_path(folder: Path, stage: StageConfig) -> str:
-    return (stage.samples and stage.samples.path) or str(folder / "samples")
+def _samples_path(folder: RunDirectory, stage: StageConfig) -> str:
+    return (stage.samples and stage.samples.path) or folder.path("samples")
 
 
 def _examples(stage: StageConfig, samples: SampleSet | None, seed: int) -> Iterator[Example]:
@@ -166,7 +164,7 @@ def _examples(stage: StageConfig, samples: SampleSet | None, seed: int) -> Itera
         yield from samples.examples(with_singles=stage.pointwise_weight > 0)
 
 
-def _job(folder: Path, stage: StageConfig, parent: str, checked: Checked, data: Mapping[str, Any]) -> StageJob:
+def _job(folder: RunDirectory, stage: StageConfig, parent: str, checked: Checked, data: Mapping[str, Any]) -> StageJob:
     config = checked.config
     return StageJob(
         parent=parent,
@@ -190,7 +188,7 @@ def _metadata(stage: StageConfig, parent: str, checked: Checked, data: Mapping[s
         "kind": kinds[stage.solutions is not None, stage.samples is not None],
         "prompt_set": checked.prompt_set.name,
         "prompt_set_hash": checked.prompt_set.hash,
-        "parent": config.model if parent == checked.model_path else Path(parent).parent.name,
+        "parent": config.model if parent == checked.model_path else PurePosixPath(parent).parent.name,
         "data": dict(data),
         "training": {"seed": config.seed, **stage.model_dump(mode="json")},
     }
@@ -201,14 +199,14 @@ def _metadata(stage: StageConfig, parent: str, checked: Checked, data: Mapping[s
     return metadata
 
 
-def _measured(folder: Path, stage: StageConfig, checked: Checked) -> dict[str, Any]:
+def _measured(folder: RunDirectory, stage: StageConfig, checked: Checked) -> dict[str, Any]:
     results: dict[str, Any] = {}
     if checked.held_out:
-        results["held_out"] = generator_quality(str(folder / "model"), folder, checked)
+        results["held_out"] = generator_quality(folder.path(MODEL), folder, checked)
     if samples := _held_out_samples(folder, stage, checked.config.seed):
-        results["verifier"] = verifier_quality(folder / "model", samples, checked)
+        results["verifier"] = verifier_quality(folder, samples, checked)
     return results
 
 
-def _held_out_samples(folder: Path, stage: StageConfig, seed: int) -> list[JudgedSample]:
+def _held_out_samples(folder: RunDirectory, stage: StageConfig, seed: int) -> list[JudgedSample]:
     return held_out_samples(_samples_path(folder, stage), stage.samples, seed=seed) if stage.samples else []

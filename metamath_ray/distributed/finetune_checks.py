@@ -4,7 +4,6 @@ import math
 import os
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from metamath_ray.capacity import check_serving, check_training, load_gpus
@@ -57,20 +56,6 @@ class Checked:
     held_out: list[Problem]
 
 
-def shared_folder(run: RunDirectory) -> Path:
-    """Return the run's folder, which is to be on a disk.
-
-    Raises:
-        ConfigError: The run is in a bucket.
-    """
-    if run.local_path is None:
-        raise ConfigError(
-            f"run_directory {run.root}: checkpoints and models need a folder that all nodes see; give a path on a "
-            "shared disk (only stages.*.solutions.rows and stages.*.samples.path may be in a bucket)"
-        )
-    return run.local_path
-
-
 def check(config: FinetuneConfig, *, observer: Observer | None = None) -> Checked:
     """Find and try everything that a run needs.
 
@@ -92,6 +77,7 @@ def check(config: FinetuneConfig, *, observer: Observer | None = None) -> Checke
     Renderer(prompt_set, tokenizer).render_with_response(Task.SOLVE, example, "2", source="")
     for name, stage in config.stages.items():
         _check_data(name, stage)
+    _check_draws(config)
     return Checked(
         config=config,
         model_path=model_path,
@@ -139,6 +125,17 @@ def _check_data(name: str, stage: StageConfig) -> None:
         _read_first(stage.samples.draw.problems)
 
 
+def _check_draws(config: FinetuneConfig) -> None:
+    """See that vLLM will find the models that samples are drawn from: on a disk of its node."""
+    later = list(config.stages.items())[1:]
+    drawing = [name for name, stage in later if stage.samples and stage.samples.draw]
+    if drawing and RunDirectory(config.run_directory).local_path is None:
+        raise ConfigError(
+            f"run_directory {config.run_directory}: stages.{drawing[0]}.samples.draw asks the model of the stage "
+            "before, which vLLM cannot load out of a bucket; give a path on a disk that all nodes see"
+        )
+
+
 def _read_first(source: SourceConfig) -> None:
     settings = ProblemSource(**source.model_dump(exclude={"skip_invalid"}))
     next(iter(read_problems(settings, skip_invalid=source.skip_invalid)))
@@ -176,7 +173,7 @@ def open_run(run: RunDirectory, checked: Checked) -> Manifest:
             f"{run.root} belongs to another configuration ({'; '.join(differences[:5])}); choose another run_directory"
         )
     for name in checked.config.stages.keys() - manifest.stages.keys():
-        check_layout(Path(run.path(name)), checked.config.trainers)
+        check_layout(RunDirectory(run.path(name)), checked.config.trainers)
     manifest.configuration = configuration
     run.write_manifest(manifest)
     return manifest

@@ -6,11 +6,15 @@
 A worker keeps `rows_in_flight` items going over several blocks, so that no item waits for another. It stores what has
 finished every few seconds. A shard's name begins with the hash of its block's ids: when Ray runs a block again after a
 worker died, the worker finds what is stored and does the rest only.
+
+When a run has cost enough, its gate closes: no more rows are begun, and those in flight are finished and stored.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -19,10 +23,14 @@ from ray.data import ActorPoolStrategy, DataContext
 from ray.exceptions import RayError
 
 from metamath_ray.config import ExecutionConfig
+from metamath_ray.distributed.gate import AlwaysOpen, Gate, cluster_gate
+from metamath_ray.distributed.job_metrics import ItemMetrics
 from metamath_ray.distributed.plan_source import PlanSource
 from metamath_ray.errors import AccessDenied, MetamathRayError, RunFailed, UserError
 from metamath_ray.storage import RunDirectory
-from metamath_ray.types import content_id
+from metamath_ray.types import OutcomeStatus, content_id
+
+logger = logging.getLogger(__name__)
 
 BLOCKS_AHEAD = 1
 """Blocks that wait at a worker beside those it works on, so that it never idles."""
@@ -41,6 +49,7 @@ class ItemsJob:
 
     Attributes:
         mark: The start that this worker belongs to (`RunDirectory.claim`).
+        gate: Says when no more rows may be begun.
     """
 
     run: RunDirectory
@@ -48,6 +57,7 @@ class ItemsJob:
     make_runner: Callable[[], ItemRunner]
     execution: ExecutionConfig
     retry_failed: bool = False
+    gate: Gate = field(default_factory=AlwaysOpen)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,18 +94,25 @@ class ItemWorker:
         self._job = job
         self._runner = job.make_runner()
         self._slots = asyncio.Semaphore(job.execution.rows_in_flight)
+        self._closed: asyncio.Task[None] | None = None
+        self._metrics = ItemMetrics(job.run.label)
+        self._num_in_flight = 0
 
     async def __call__(self, block: pa.Table) -> pa.Table:
-        """Run a block of plan rows; return its `BlockCounts` as a table of one row."""
+        """Run a block of plan rows; return its `BlockCounts` as a table of one row, of none behind a closed gate."""
+        rows = block.to_pylist()
+        attempt = self._job.mark if self._job.retry_failed else ""
+        shard = content_id([attempt, *(row["item_id"] for row in rows)])
+        self._closed = self._closed or asyncio.create_task(self._job.gate.closed())
+        if not await self._job.gate.enter(shard):
+            return pa.Table.from_pylist([vars(BlockCounts())]).slice(0, 0)
         try:
-            counts = await self._run_block(block.to_pylist())
+            counts = await self._run_block(rows, shard)
         except MetamathRayError as error:
             counts = fatal_counts(error)
         return pa.Table.from_pylist([vars(counts)])
 
-    async def _run_block(self, rows: list[dict[str, Any]]) -> BlockCounts:
-        attempt = self._job.mark if self._job.retry_failed else ""
-        shard = content_id([attempt, *(row["item_id"] for row in rows)])
+    async def _run_block(self, rows: list[dict[str, Any]], shard: str) -> BlockCounts:
         stored = await asyncio.to_thread(self._stored_ids, shard)
         pending = {asyncio.create_task(self._run_row(row)) for row in rows if row["item_id"] not in stored}
         try:
@@ -105,19 +122,34 @@ class ItemWorker:
                 task.cancel()
             await asyncio.gather(*pending, return_exceptions=True)
 
-    async def _finish(self, pending: set[asyncio.Task[dict[str, Any]]], shard: str, *, num_stored: int) -> BlockCounts:
+    async def _finish(
+        self, pending: set[asyncio.Task[dict[str, Any] | None]], shard: str, *, num_stored: int
+    ) -> BlockCounts:
         """Store outcomes as they come, until all are there or one says that the run must end."""
         counts, wait_seconds = BlockCounts(), self._job.execution.flush_seconds
         while pending and not counts.fatal:
             finished, pending = await asyncio.wait(pending, timeout=wait_seconds, return_when=asyncio.FIRST_EXCEPTION)
-            outcomes = [task.result() for task in finished if not task.exception()]
+            outcomes = [outcome for task in finished if not task.exception() and (outcome := task.result())]
             if outcomes:
                 num_stored += len(outcomes)
                 await asyncio.to_thread(self._store, outcomes, f"{shard}-{num_stored:06d}")
+                self._tell(outcomes, shard)
             counts += count_outcomes(outcomes)
             for error in filter(None, (task.exception() for task in finished)):
                 counts += fatal_counts(error)
         return counts
+
+    def _tell(self, outcomes: list[dict[str, Any]], shard: str) -> None:
+        """Say what was stored, in figures and ids alone: a failed item's error is in its outcome."""
+        self._metrics.stored(outcomes)
+        ids = {"run": self._job.run.root, "block": shard}
+        counts = count_outcomes(outcomes)
+        figures = {"num_items": counts.num_items, "num_accepted": counts.num_accepted, "num_failed": counts.num_failed}
+        logger.info("stored", extra={**ids, **figures, "num_tokens": counts.num_tokens})
+        for row in outcomes:
+            if row["status"] == OutcomeStatus.FAILED:
+                reason = row.get("reason") or "failed"
+                logger.info("item failed", extra={**ids, "item": row["item_id"], "reason": reason})
 
     def _stored_ids(self, shard: str) -> set[str]:
         run = self._job.run
@@ -133,9 +165,20 @@ class ItemWorker:
             raise RunFailed("another start took this run over")
         self._job.run.write_outcomes(outcomes, shard)
 
-    async def _run_row(self, row: dict[str, Any]) -> dict[str, Any]:
+    async def _run_row(self, row: dict[str, Any]) -> dict[str, Any] | None:
+        """Run a row when its turn comes; None if the gate was closed by then."""
         async with self._slots:
-            return await self._runner.run(row)
+            if self._closed and self._closed.done():
+                return self._closed.result()  # raises where the gate was lost
+            self._move(+1)
+            try:
+                return await self._runner.run(row)
+            finally:
+                self._move(-1)
+
+    def _move(self, by: int) -> None:
+        self._num_in_flight += by
+        self._metrics.in_flight(self._num_in_flight)
 
 
 def count_outcomes(rows: list[dict[str, Any]]) -> BlockCounts:
@@ -160,13 +203,35 @@ def completion_tokens(row: dict[str, Any]) -> int:
     return sum(row[stage]["num_completion_tokens"] for stage in ("rewrite", "solution") if row.get(stage))
 
 
-def run_items(job: ItemsJob) -> Generator[BlockCounts, None, None]:
+def run_items(job: ItemsJob, *, is_over: Callable[[], bool] | None = None) -> Generator[BlockCounts, None, None]:
     """Run every planned item that has no outcome; yield the counts of each block as it ends.
 
     Closing the iterator stops the work; what finished since the last flush is done again at the next start.
+
+    Args:
+        job: What is run.
+        is_over: Asked after each block. Once it is so, no more rows are begun, and the iterator ends with the last
+            block under way.
     """
     context = DataContext.get_current()
     context.enable_progress_bars = False
+    try:
+        with ExitStack() as up:
+            gate = up.enter_context(cluster_gate()) if is_over else None
+            blocks = up.enter_context(closing(_blocks(replace(job, gate=gate) if gate else job)))
+            num_begun: int | None = None
+            for num_ended, counts in enumerate(blocks, start=1):
+                yield counts
+                if gate and is_over and num_begun is None and is_over():
+                    num_begun = gate.close()
+                if num_ended == num_begun:
+                    return
+    except RayError as error:
+        raise RunFailed(f"Ray gave up: {str(error).strip().splitlines()[-1]}; what is done is stored") from error
+
+
+def _blocks(job: ItemsJob) -> Generator[BlockCounts, None, None]:
+    """Yield the counts of each block; of one that found the gate closed, nothing."""
     execution = job.execution
     blocks_at_once = max(2, -(-2 * execution.rows_in_flight // execution.batch_size))
     source = PlanSource(job.run, rows_per_block=execution.batch_size, retry_failed=job.retry_failed)
@@ -184,9 +249,6 @@ def run_items(job: ItemsJob) -> Generator[BlockCounts, None, None]:
         ),
         num_cpus=1,
     )
-    try:
-        for batch in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
-            for row in batch.to_pylist():
-                yield BlockCounts(**row)
-    except RayError as error:
-        raise RunFailed(f"Ray gave up: {str(error).strip().splitlines()[-1]}; what is done is stored") from error
+    for batch in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+        for row in batch.to_pylist():
+            yield BlockCounts(**row)

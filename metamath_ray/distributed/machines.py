@@ -1,10 +1,12 @@
 """What a running cluster is made of: its nodes, what may join them, and the software on each."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import ray
+from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from metamath_ray.capacity import NodeGroup, launcher_groups
@@ -14,7 +16,7 @@ from metamath_ray.storage.manifest import versions
 LAUNCHER_FILE = Path("~/ray_bootstrap_config.yaml")
 """Where `ray up` leaves its file on a head, which is where submitted jobs have their driver."""
 VERSIONS_SECONDS = 60
-"""A node that does not answer by then is left out; it will show itself when it is used."""
+"""All nodes are asked at once; one that has not answered by then is left out, and will show itself when it is used."""
 
 
 def node_groups(launcher_file: Path = LAUNCHER_FILE) -> list[NodeGroup] | None:
@@ -45,19 +47,32 @@ def _alive() -> list[dict[str, Any]]:
     return [node for node in ray.nodes() if node["Alive"]]
 
 
-def node_versions(ask: Callable[[str], Mapping[str, str]] | None = None) -> dict[str, Mapping[str, str]]:
-    """Ask each node of a cluster for the versions of its software; one alone has nothing to be compared with.
+def node_versions(
+    ask: Callable[[Sequence[str]], Mapping[str, Mapping[str, str]]] | None = None,
+) -> dict[str, Mapping[str, str]]:
+    """Ask the nodes of a cluster for the versions of their software; one alone has nothing to be compared with.
 
     Args:
-        ask: Asks one node, by its id; a Ray task there by default.
+        ask: Asks nodes, by their ids, all at once; a Ray task on each by default.
     """
-    asked, nodes = ask or _ask, _alive()
-    return {node["NodeManagerAddress"]: asked(node["NodeID"]) for node in nodes} if len(nodes) > 1 else {}
+    addresses = {node["NodeID"]: node["NodeManagerAddress"] for node in _alive()}
+    found = (ask or _ask)(list(addresses)) if len(addresses) > 1 else {}
+    return {addresses[node_id]: known for node_id, known in found.items()}
 
 
-def _ask(node_id: str) -> Mapping[str, str]:
-    here = NodeAffinitySchedulingStrategy(node_id=node_id, soft=False)
-    task = ray.remote(num_cpus=0)(versions).options(scheduling_strategy=here)
-    done, _ = ray.wait([reference := task.remote()], timeout=VERSIONS_SECONDS)
-    found: dict[str, str] = ray.get(reference) if done else {}
+def _ask(node_ids: Sequence[str]) -> dict[str, Mapping[str, str]]:
+    """Ask all nodes, and wait for them together; who is gone or busy by then is left out."""
+    task = ray.remote(num_cpus=0, max_retries=0)(versions)
+    places = (NodeAffinitySchedulingStrategy(node_id=node_id, soft=False) for node_id in node_ids)
+    asked = {
+        task.options(scheduling_strategy=place).remote(): node_id
+        for place, node_id in zip(places, node_ids, strict=True)
+    }
+    done, late = ray.wait(list(asked), num_returns=len(asked), timeout=VERSIONS_SECONDS)
+    for reference in late:
+        ray.cancel(reference, force=True)
+    found: dict[str, Mapping[str, str]] = {}
+    for reference in done:
+        with suppress(RayError):
+            found[asked[reference]] = ray.get(reference)
     return found

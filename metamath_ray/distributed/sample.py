@@ -14,7 +14,7 @@ from metamath_ray.config import BootstrapConfig, SampleConfig, SamplingConfig, S
 from metamath_ray.distributed.bootstrap import GPU_ADVICE, draw_all, engine_up, required_cpus
 from metamath_ray.distributed.cluster import connected
 from metamath_ray.distributed.draw_samples import solutions_alone
-from metamath_ray.distributed.driving import Spending, spending_of
+from metamath_ray.distributed.driving import Spending, note_budget, spending_of
 from metamath_ray.distributed.observer import Observer, Silent
 from metamath_ray.distributed.planning import open_growing_run
 from metamath_ray.distributed.preflight import Checked, check, require_writable
@@ -78,6 +78,7 @@ def sample(config: SampleConfig, *, retry_failed: bool = False, observer: Observ
         for draw in draws:
             open_growing_run(draw.run, draw.checked)
         spending = spending_of(config, *(draw.run for draw in draws), num_gpus=config.num_gpus)
+        note_budget(run, spending, is_left=False)
         with ExitStack() as up:
             left = [draw for draw in draws if unfinished_positions(draw.run, retry_failed=retry_failed).size]
             if left and not (spending and spending.is_over(watching)):
@@ -91,6 +92,8 @@ def sample(config: SampleConfig, *, retry_failed: bool = False, observer: Observ
             if verifier and scores and unscored and not (spending and spending.is_over(watching)):
                 up.enter_context(_cluster(config, run))
                 score_solutions(scores, verifier, retry_failed=retry_failed, observer=watching, spending=spending)
+        parts = [*(draw.run for draw in draws), *([scores] if scores else [])]
+        note_budget(run, spending, is_left=any(unfinished_positions(part).size for part in parts))
         known = read_scores(scores) if scores else {}
         for draw in draws:
             run.write_batches(scored_batches(draw.run, known), SAMPLE_SCHEMA, draw.file)

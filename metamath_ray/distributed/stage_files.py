@@ -1,45 +1,52 @@
 """The small files of a stage's folder: how its checkpoints are laid out, and why it failed for good."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 from metamath_ray import errors
 from metamath_ray.config import TrainersConfig
 from metamath_ray.errors import ConfigError, MetamathRayError
+from metamath_ray.inference.models import METADATA_FILE
 from metamath_ray.storage import RunDirectory
+from metamath_ray.storage.locations import is_folder
 
-CHECKPOINTS = "checkpoints"
+CHECKPOINTS, MODEL = "checkpoints", "model"
 _LAYOUT, _FAILURE = "layout.json", "failure.json"
 
 
-def write_json(content: Any, folder: Path, name: str) -> None:  # noqa: ANN401  (what JSON takes)
+def write_json(content: Any, folder: RunDirectory, *parts: str) -> None:  # noqa: ANN401  (what JSON takes)
     """Write a small file whole or not at all."""
-    RunDirectory(str(folder)).write_bytes(f"{json.dumps(content, indent=2)}\n".encode(), name)
+    folder.write_bytes(f"{json.dumps(content, indent=2)}\n".encode(), *parts)
 
 
-def read_json(folder: Path, name: str) -> dict[str, Any] | None:
+def read_json(folder: RunDirectory, *parts: str) -> dict[str, Any] | None:
     """Read such a file; None where there is none."""
-    if not (folder / name).is_file():
+    if not folder.exists(*parts):
         return None
-    content: dict[str, Any] = json.loads((folder / name).read_text(encoding="utf-8"))
+    content: dict[str, Any] = json.loads(folder.read_text(*parts))
     return content
 
 
-def check_layout(folder: Path, trainers: TrainersConfig) -> None:
+def has_model(folder: RunDirectory) -> bool:
+    """Whether the stage's model is there, whole: its description comes last."""
+    return folder.exists(MODEL, METADATA_FILE)
+
+
+def check_layout(folder: RunDirectory, trainers: TrainersConfig) -> None:
     """Look whether the checkpoints of an interrupted stage can be loaded as training is set up now.
 
     Raises:
         ConfigError: They were written by another ZeRO stage, or in another precision.
     """
     written = read_json(folder, _LAYOUT)
-    if written in (None, _layout(trainers)) or not (folder / CHECKPOINTS).is_dir():
+    checkpoints = folder.path(CHECKPOINTS)
+    if written in (None, _layout(trainers)) or not is_folder(checkpoints):
         return
     said = " and ".join(f"{name} {value}" for name, value in written.items())
-    raise ConfigError(f"{folder}: its checkpoints are of {said}; finish with that, or delete {folder / CHECKPOINTS}")
+    raise ConfigError(f"{folder.root}: its checkpoints are of {said}; finish with that, or delete {checkpoints}")
 
 
-def write_layout(folder: Path, trainers: TrainersConfig) -> None:
+def write_layout(folder: RunDirectory, trainers: TrainersConfig) -> None:
     """Say how the checkpoints to come are laid out."""
     write_json(_layout(trainers), folder, _LAYOUT)
 
@@ -51,12 +58,12 @@ def _layout(trainers: TrainersConfig) -> dict[str, Any]:
     }
 
 
-def keep_failure(folder: Path, error: MetamathRayError) -> None:
+def keep_failure(folder: RunDirectory, error: MetamathRayError) -> None:
     """Say why a stage failed, where trying again would not help."""
     write_json({"kind": type(error).__name__, "message": str(error)}, folder, _FAILURE)
 
 
-def kept_failure(folder: Path) -> MetamathRayError | None:
+def kept_failure(folder: RunDirectory) -> MetamathRayError | None:
     """Return why a stage failed for good; None where it did not."""
     found = read_json(folder, _FAILURE)
     if found is None:
@@ -65,6 +72,6 @@ def kept_failure(folder: Path) -> MetamathRayError | None:
     return kind(found["message"])
 
 
-def forget_failure(folder: Path) -> None:
+def forget_failure(folder: RunDirectory) -> None:
     """Begin anew."""
-    (folder / _FAILURE).unlink(missing_ok=True)
+    folder.remove(_FAILURE)

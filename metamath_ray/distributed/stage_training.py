@@ -1,10 +1,8 @@
 """One stage on Ray Train: start the workers, watch them, and say in one line why they failed."""
 
-import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
@@ -15,10 +13,12 @@ from metamath_ray.distributed.cluster import runtime_environment
 from metamath_ray.distributed.observer import TrainingObserver
 from metamath_ray.distributed.stage_files import CHECKPOINTS, forget_failure, kept_failure, write_layout
 from metamath_ray.distributed.train_worker import StageJob, train_worker
-from metamath_ray.errors import RunFailed
-from metamath_ray.training.progress import METRICS_FILE
+from metamath_ray.errors import RunDirectoryError, RunFailed
+from metamath_ray.storage import RunDirectory
+from metamath_ray.storage.filesystems import open_location
+from metamath_ray.training.report import latest_figures
 
-POLL_SECONDS = 2.0
+POLL_SECONDS, BUCKET_POLL_SECONDS = 2.0, 20.0
 START_ATTEMPTS = 30
 """Ray Train waits a minute for its workers; half an hour is enough for a cluster that has to start machines."""
 
@@ -36,7 +36,7 @@ def train(job: StageJob, observer: TrainingObserver) -> None:
         train_worker, train_loop_config=job, scaling_config=_scaling(job.trainers), run_config=_run_config(job)
     )
     failed: TrainingFailedError | None = None
-    with _watched(job.folder / METRICS_FILE, observer):
+    with _watched(job.folder, observer):
         try:
             trainer.fit()
         except TrainingFailedError as error:
@@ -57,9 +57,11 @@ def _scaling(trainers: TrainersConfig) -> ScalingConfig:
 
 
 def _run_config(job: StageJob) -> RunConfig:
+    filesystem, path = open_location(job.folder.root)
     return RunConfig(
         name=CHECKPOINTS,
-        storage_path=str(job.folder),
+        storage_path=path,
+        storage_filesystem=filesystem,
         failure_config=FailureConfig(max_failures=job.trainers.max_failures, controller_failure_limit=START_ATTEMPTS),
         checkpoint_config=CheckpointConfig(num_to_keep=job.trainers.checkpoints_kept),
         worker_runtime_env=runtime_environment(job.trainers),
@@ -67,14 +69,14 @@ def _run_config(job: StageJob) -> RunConfig:
 
 
 @contextmanager
-def _watched(metrics: Path, observer: TrainingObserver) -> Iterator[None]:
+def _watched(folder: RunDirectory, observer: TrainingObserver) -> Iterator[None]:
     """Tell the observer of new steps while the trainer works; what an earlier start wrote is not new."""
     stop = threading.Event()
 
     def watch() -> None:
-        seen = _last_line(metrics)
-        while not stop.wait(POLL_SECONDS):
-            line = _last_line(metrics)
+        seen = _latest(folder)
+        while not stop.wait(POLL_SECONDS if folder.local_path else BUCKET_POLL_SECONDS):
+            line = _latest(folder)
             if line and line != seen:
                 observer.training(line)
             seen = line
@@ -88,17 +90,11 @@ def _watched(metrics: Path, observer: TrainingObserver) -> Iterator[None]:
         thread.join()
 
 
-def _last_line(file: Path) -> dict[str, Any] | None:
-    if not file.is_file():
-        return None
-    with file.open("rb") as source:
-        source.seek(max(0, file.stat().st_size - 4096))
-        lines = [line for line in source.read().decode("utf-8", "replace").splitlines() if line.endswith("}")]
-    try:
-        loaded: dict[str, Any] | None = json.loads(lines[-1]) if lines else None
-    except ValueError:
-        return None
-    return loaded
+def _latest(folder: RunDirectory) -> dict[str, Any] | None:
+    """Return the latest figures; None where there are none, or where the storage is away for a moment."""
+    with suppress(RunDirectoryError):
+        return latest_figures(folder)
+    return None
 
 
 def _advice(error: TrainingFailedError) -> str:

@@ -4,19 +4,20 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import ray
 from ray.data import DataContext
 
 from metamath_ray.distributed.task_errors import plain_errors
 from metamath_ray.prompts import PromptSet, Renderer, VerifierPrompt, VerifierRenderer, load_tokenizer
+from metamath_ray.storage import RunDirectory
 from metamath_ray.training.examples import EXAMPLE_SCHEMA, Example, LeftOut, UnitMaker
 from metamath_ray.training.units import UNIT_SCHEMA
 
+EXAMPLES, UNITS = "examples", "units"
+"""Folders in a stage's."""
 EXAMPLES_PER_PIECE = 4096
 """Some MB of text; what one task tokenises."""
 
@@ -41,32 +42,30 @@ class UnitSettings:
         return UnitMaker(Renderer(self.prompt_set, tokenizer), verifier, max_length=self.max_length)
 
 
-def write_examples(examples: Iterable[Example], folder: Path) -> int:
-    """Write examples as numbered parquet pieces and return how many there are."""
-    folder.mkdir(parents=True, exist_ok=True)
+def write_examples(examples: Iterable[Example], folder: RunDirectory) -> int:
+    """Write examples as numbered parquet pieces into a stage's folder and return how many there are."""
     remaining, count = iter(examples), 0
     for number in range(10**9):
         piece = list(islice(remaining, EXAMPLES_PER_PIECE))
         if not piece:
             break
         table = pa.Table.from_pylist([example.to_row() for example in piece], schema=EXAMPLE_SCHEMA)
-        _write(table, folder / f"{number:06d}.parquet")
+        folder.write_table(table, EXAMPLES, f"{number:06d}.parquet")
         count += len(piece)
     return count
 
 
-def write_units(examples: Path, units: Path, settings: UnitSettings) -> dict[str, int]:
-    """Tokenise all pieces.
+def write_units(folder: RunDirectory, settings: UnitSettings) -> dict[str, int]:
+    """Tokenise all pieces of a stage's folder.
 
     Returns:
         Counts over all pieces: "units", "tokens", "targets", and each reason of `LeftOut`.
     """
-    units.mkdir(parents=True, exist_ok=True)
     DataContext.get_current().enable_progress_bars = False
-    pieces = sorted(examples.glob("*.parquet"))
-    dataset = ray.data.from_items([{"piece": piece.name} for piece in pieces], override_num_blocks=len(pieces)).map(
+    pieces = folder.tables(EXAMPLES)
+    dataset = ray.data.from_items([{"piece": piece} for piece in pieces], override_num_blocks=len(pieces)).map(
         _Tokenise,
-        fn_constructor_args=(examples, units, settings),
+        fn_constructor_args=(folder, settings),
         compute=ray.data.ActorPoolStrategy(min_size=1, max_size=max(1, min(len(pieces), _cpus() // 2))),
         num_cpus=1,
     )
@@ -84,15 +83,15 @@ def _cpus() -> int:
 class _Tokenise:
     """The actor that tokenises pieces."""
 
-    def __init__(self, examples: Path, units: Path, settings: UnitSettings) -> None:
-        self._examples, self._units, self._maker = examples, units, settings.maker()
+    def __init__(self, folder: RunDirectory, settings: UnitSettings) -> None:
+        self._folder, self._maker = folder, settings.maker()
 
     def __call__(self, row: dict[str, Any]) -> dict[str, int]:
         """Tokenise one piece and return its counts."""
         results = [self._maker.unit(Example.from_row(found)) for found in self._rows(row["piece"])]
         kept = [result for result in results if not isinstance(result, LeftOut)]
         table = pa.Table.from_pylist([unit.to_row() for unit in kept], schema=UNIT_SCHEMA)
-        _write(table, self._units / row["piece"])
+        self._folder.write_table(table, UNITS, row["piece"])
         left_out = Counter(str(result) for result in results if isinstance(result, LeftOut))
         return {
             "units": len(kept),
@@ -102,11 +101,5 @@ class _Tokenise:
         }
 
     def _rows(self, piece: str) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = pq.read_table(self._examples / piece).to_pylist()
+        rows: list[dict[str, Any]] = self._folder.read_table(EXAMPLES, piece).to_pylist()
         return rows
-
-
-def _write(table: pa.Table, file: Path) -> None:
-    fresh = file.with_suffix(".tmp")
-    pq.write_table(table, fresh)
-    fresh.rename(file)

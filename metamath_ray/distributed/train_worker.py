@@ -1,5 +1,6 @@
 """What each Ray Train worker runs: one stage, from its last checkpoint to its exported model."""
 
+import logging
 import math
 import os
 import shutil
@@ -18,9 +19,12 @@ from ray.train import CheckpointConsistencyMode, CheckpointUploadMode
 from ray.train.collective import barrier
 
 from metamath_ray.config import AdapterConfig, StageConfig, TrainersConfig
-from metamath_ray.distributed.node_folder import UNITS_FILE, node_folder
-from metamath_ray.distributed.stage_files import keep_failure, kept_failure
+from metamath_ray.distributed.node_folder import UNITS_FILE, model_on_node, node_folder
+from metamath_ray.distributed.stage_files import MODEL, has_model, keep_failure, kept_failure
+from metamath_ray.distributed.stage_metrics import StageMetrics
 from metamath_ray.errors import MetamathRayError, RunFailed, UserError
+from metamath_ray.inference.models import METADATA_FILE
+from metamath_ray.storage import RunDirectory
 from metamath_ray.training.deepspeed_config import deepspeed_config, learning_rate_at
 from metamath_ray.training.engine import (
     UNIVERSAL,
@@ -34,12 +38,13 @@ from metamath_ray.training.engine import (
 )
 from metamath_ray.training.losses import LabelTokens, PackedLoss
 from metamath_ray.training.models import export, load_for_training, load_tokenizer_for_training
-from metamath_ray.training.progress import MetricsWriter
 from metamath_ray.training.steps import StepResult, Workers, share_of_step, train_step
 from metamath_ray.training.unit_store import UnitStore
 from metamath_ray.training.units import num_steps
 from metamath_ray.training.utilization import tokens_per_second_at_peak
 from metamath_ray.types import content_id
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +52,7 @@ class StageJob:
     """One stage of fine-tuning, as its workers need it.
 
     Attributes:
-        parent: Folder or name of the model to start from.
+        parent: Folder, on a disk or in a bucket, or name of the model to start from.
         folder: The stage's folder, which every worker sees: units in, metrics and the model out.
         label_tokens: First tokens of the verifier's labels, where the stage judges.
         tracker_environment: Variables that the trackers read, keys among them; shown nowhere. It travels with the job,
@@ -56,7 +61,7 @@ class StageJob:
     """
 
     parent: str
-    folder: Path
+    folder: RunDirectory
     stage: StageConfig
     trainers: TrainersConfig
     adapter: AdapterConfig | None
@@ -88,7 +93,10 @@ def _train_stage(job: StageJob) -> None:
     torch.manual_seed(job.seed)
     if job.trainers.accelerator_type is None:
         torch.set_num_threads(max(1, int(job.trainers.cpus_per_worker)))
-    with node_folder(job.folder) as shared, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
+    with (
+        node_folder(job.folder, job.parent) as shared,
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch,
+    ):
         run = _StageRun(job, shared=shared, scratch=Path(scratch))
         run.train(start=run.resume())
         run.export()
@@ -107,6 +115,7 @@ class _StageRun:
         context, stage = ray.train.get_context(), job.stage
         rank, size = context.get_world_rank(), context.get_world_size()
         self._job, self._shared, self._scratch = job, shared, scratch
+        self._parent = model_on_node(job.parent, shared)
         self._store = UnitStore(shared / UNITS_FILE)
         self._num_steps = num_steps(
             len(self._store), epochs=stage.epochs, max_steps=stage.max_steps, global_batch_size=stage.global_batch_size
@@ -115,9 +124,9 @@ class _StageRun:
         self._universal = self._checkpoint is not None and self._was_split_otherwise(size)
         config = deepspeed_config(stage, job.trainers, size, universal=self._universal)
         self._workers = Workers(rank=rank, size=size, accumulation_steps=config["gradient_accumulation_steps"])
-        self._tokenizer = load_tokenizer_for_training(job.parent)
+        self._tokenizer = load_tokenizer_for_training(self._parent)
         self._partitioned = partitioned_loading(config, job.trainers)
-        model = load_for_training(job.parent, trainers=job.trainers, adapter=job.adapter)
+        model = load_for_training(self._parent, trainers=job.trainers, adapter=job.adapter)
         self._engine: DeepSpeedEngine = start_engine(
             PackedLoss(model, label_tokens=job.label_tokens, margin=stage.margin), stage, config
         )
@@ -166,16 +175,19 @@ class _StageRun:
                     metrics.write(step + 1, result, rate=rate, seconds=time.monotonic() - began)
                 is_last = step + 1 == self._num_steps
                 if (step + 1) % job.trainers.checkpoint_every_steps == 0 or is_last:
+                    if metrics:
+                        metrics.keep()
                     self._save(step + 1, result)
 
     @contextmanager
-    def _metrics(self, start: int) -> Iterator[MetricsWriter | None]:
+    def _metrics(self, start: int) -> Iterator[StageMetrics | None]:
         if self._workers.rank:
             yield None
             return
         at_peak = tokens_per_second_at_peak(self._engine.module, self._job.trainers, self._workers.size)
-        with MetricsWriter(
+        with StageMetrics(
             self._job.folder,
+            scratch=self._scratch,
             start=start,
             num_steps=self._num_steps,
             trackers=self._job.trackers,
@@ -198,6 +210,7 @@ class _StageRun:
     def _save(self, step: int, result: StepResult) -> None:
         """Write a checkpoint, and leave its upload to a thread, which then deletes it here; one at a time."""
         wait_for_uploads()
+        logger.info("checkpoint", extra={"run": self._job.folder.root, "step": step, "rank": self._workers.rank})
         folder = Path(tempfile.mkdtemp(dir=self._scratch))
         save_state(self._engine, folder, step=step, num_workers=self._workers.size)
         ray.train.report(
@@ -214,19 +227,20 @@ class _StageRun:
             ModelError: The weights do not fit the architecture; the first worker alone raises it.
         """
         job = self._job
-        if (job.folder / "model").is_dir():
+        if has_model(job.folder):
             return
         weights = gathered_weights(self._engine, only_trained=job.adapter is not None)
         self._partitioned = None
         if self._workers.rank == 0:
-            fresh = job.folder / "model.tmp"
-            shutil.rmtree(fresh, ignore_errors=True)
+            fresh = self._scratch / MODEL
             export(
                 fresh,
-                parent=job.parent,
+                parent=self._parent,
                 weights=weights,
                 adapter=job.adapter,
                 tokenizer=self._tokenizer,
                 metadata={**job.metadata, "num_steps": self._num_steps},
             )
-            fresh.rename(job.folder / "model")
+            files = sorted(fresh.iterdir(), key=lambda file: (file.name == METADATA_FILE, file.name))
+            job.folder.remove(MODEL)  # what a killed worker left of it
+            job.folder.write_files(files, MODEL)

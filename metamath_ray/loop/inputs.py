@@ -24,6 +24,8 @@ MODEL_SETTINGS = frozenset({"model", "verifier"})
 """Settings that may name a model's folder."""
 RUN_PARTS = ("plan.parquet", "outcomes", "dataset", "samples.parquet", "greedy.parquet", "results.json")
 """What of a foreign run's folder is an input; its logs and records are none."""
+PAYING = ("budget", "price_per_million_tokens", "price_per_gpu_hour")
+"""Settings of `sample` that decide when it stops, to be resumed, and not what it makes."""
 GROWING = ("num_samples", "greedy", "verifier", "verifier_prompt")
 """Settings of `sample` that may change without a new folder, besides `problems.limit` and what is in their file."""
 
@@ -78,7 +80,7 @@ def deciding(config: FrozenConfig) -> dict[str, Any]:
         case FinetuneConfig():
             return config.content()
         case SampleConfig():
-            where = {"run_directory", "engine", "verifier", "execution", "ray", "retry_failed"}
+            where = {"run_directory", "engine", "verifier", "execution", "ray", "retry_failed", *PAYING}
             verifier = config.verifier.model if config.verifier else None
             return {
                 **config.model_dump(mode="json", exclude=where),

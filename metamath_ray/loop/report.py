@@ -15,10 +15,14 @@ class StepState(StrEnum):
     """It was started with these inputs, and has not ended well."""
     CHANGED = "changed"
     """It was made from other inputs, and would run again."""
+    RUNNING = "running"
+    """A process works on it now."""
     LEFT_OUT = "left out"
     """It was not asked for."""
     DONE = "done"
     """It ran now, and ended well."""
+    STOPPED = "budget reached"
+    """It ran now, and ended at its budget before all was done."""
     FAILED = "failed"
     """It ran now, and did not end well."""
 
@@ -47,7 +51,7 @@ class LoopReport:
     """All steps, in order.
 
     Attributes:
-        exit_code: That of the step that failed; 0 where none did.
+        exit_code: That of the step that failed; 0 where none did, and where one ended at its budget.
         failure: Which step failed, and the command that resumes; "" where none did.
     """
 

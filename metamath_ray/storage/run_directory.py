@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -52,6 +53,11 @@ class RunDirectory:
     def local_path(self) -> Path | None:
         """The folder on this machine, None for a bucket."""
         return None if "://" in self.root else Path(self.root)
+
+    @property
+    def label(self) -> str:
+        """The last two parts of its address: short enough for a chart, long enough to tell two runs apart there."""
+        return "/".join(PurePosixPath(urlsplit(self.root).path).parts[-2:]).strip("/")
 
     def path(self, *parts: str) -> str:
         """Return the address of something in the run."""
@@ -196,19 +202,47 @@ class RunDirectory:
         with self._input(*parts) as source:
             return pq.read_table(source, columns=columns)
 
+    def tables(self, *parts: str) -> list[str]:
+        """Return the names of the parquet files in a folder, sorted; [] where there is no such folder."""
+        return sorted(info.base_name for info in self._table_files(*parts))
+
+    def remove(self, *parts: str) -> None:
+        """Remove a file or a folder with all that is in it; one that is not there is no error."""
+        filesystem, path = self._filesystem(*parts)
+        with explained(self.path(*parts), "delete"):
+            match filesystem.get_file_info(path).type:
+                case fs.FileType.Directory:
+                    filesystem.delete_dir(path)
+                case fs.FileType.File:
+                    filesystem.delete_file(path)
+
     def outcome_shards(self, prefix: str = "") -> list[str]:
         """Return the names of the shards that begin so, sorted."""
-        names = (info.base_name.removesuffix(".parquet") for info in self._shard_files())
-        return sorted(name for name in names if name.startswith(prefix))
+        names = (name.removesuffix(".parquet") for name in self.tables("outcomes"))
+        return [name for name in names if name.startswith(prefix)]
 
     def last_stored(self) -> datetime | None:
         """Return when the latest outcomes were stored; None before the first, or where a file system keeps no times."""
-        return max((info.mtime for info in self._shard_files() if info.mtime), default=None)
+        return max((info.mtime for info in self._table_files("outcomes") if info.mtime), default=None)
 
-    def _shard_files(self) -> list[fs.FileInfo]:
-        """List the shards, without what a killed writer left."""
-        filesystem, path = self._filesystem("outcomes")
-        with explained(self.path("outcomes"), "read"):
+    def last_written(self, *parts: str) -> datetime | None:
+        """Return when a file was written; None where there is none, or where a file system keeps no times."""
+        filesystem, path = self._filesystem(*parts)
+        with explained(self.path(*parts), "read"):
+            time: datetime | None = filesystem.get_file_info(path).mtime
+        return time
+
+    def folders(self, *parts: str) -> list[str]:
+        """Return the names of the folders in a folder, sorted; [] where there is no such folder."""
+        filesystem, path = self._filesystem(*parts)
+        with explained(self.path(*parts), "read"):
+            listed = filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True))
+        return sorted(info.base_name for info in listed if info.type == fs.FileType.Directory)
+
+    def _table_files(self, *parts: str) -> list[fs.FileInfo]:
+        """List the tables in a folder, without what a killed writer left."""
+        filesystem, path = self._filesystem(*parts)
+        with explained(self.path(*parts), "read"):
             listed = filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True))
         return [info for info in listed if info.base_name.endswith(".parquet")]
 

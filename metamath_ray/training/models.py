@@ -15,6 +15,8 @@ from metamath_ray.training.attention import PACKED_ATTENTION
 
 ATTENTION_MATRICES = ("q_proj", "k_proj", "v_proj", "o_proj")
 METADATA_FILE = "metamath_ray.json"
+MAX_SHARD = "4GB"
+"""Of exported weights; an object of more than 5 GB cannot be moved inside a bucket."""
 
 
 def training_dtype(trainers: TrainersConfig) -> torch.dtype:
@@ -115,7 +117,7 @@ def export(
     _load_trained(model, weights, parent, only_trained=adapter is not None)
     if adapter:
         model = model.merge_and_unload()
-    model.to(torch.bfloat16).save_pretrained(folder)
+    model.to(torch.bfloat16).save_pretrained(folder, max_shard_size=MAX_SHARD)
     tokenizer.save_pretrained(folder)
     (folder / METADATA_FILE).write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
 

@@ -12,9 +12,10 @@ from typing import Any, Self
 from tensorboardX import SummaryWriter
 
 from metamath_ray.errors import ConfigError
+from metamath_ray.training.report import METRICS_FILE
 from metamath_ray.training.steps import StepResult
 
-METRICS_FILE = "metrics.jsonl"
+BOARD = "tensorboard"
 BOARD_FIGURES = (
     "loss", "solution", "pairwise", "pointwise", "grad_norm", "learning_rate", "tokens_per_second", "mfu",
 )  # fmt: skip
@@ -40,7 +41,7 @@ class MetricsWriter:
         self._file = folder / METRICS_FILE
         _keep_first(self._file, start)
         self._lines = self._file.open("a", encoding="utf-8", buffering=1)
-        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=start + 1)
+        self._board = SummaryWriter(str(folder / BOARD), purge_step=start + 1, filename_suffix=f".{start}")
         self._trackers = [_Tracker(name, folder) for name in trackers]
 
     def write(self, step: int, result: StepResult, *, rate: float, seconds: float) -> None:
@@ -59,6 +60,10 @@ class MetricsWriter:
                 self._board.add_scalar(name, figures[name], step)
         for tracker in self._trackers:
             tracker.log(figures, step)
+
+    def flush(self) -> None:
+        """Have everything in the files."""
+        self._board.flush()
 
     def __enter__(self) -> Self:
         return self
@@ -89,12 +94,17 @@ def _step_of(line: str) -> int:
         return 0
 
 
+def run_id_file(tracker: str) -> str:
+    """Return the name of the file that keeps a tracker's own name of the run."""
+    return f"{tracker}_run_id"
+
+
 class _Tracker:
     """MLflow or W&B, both of which take numbers by step; a resumed stage goes on with its run there."""
 
     def __init__(self, name: str, folder: Path) -> None:
         self._name, self._module = name, require_tracker(name)
-        run_name, stored = f"{folder.parent.name}/{folder.name}", folder / f"{name}_run_id"
+        run_name, stored = f"{folder.parent.name}/{folder.name}", folder / run_id_file(name)
         run_id = stored.read_text(encoding="utf-8") if stored.is_file() else None
         if name == "mlflow":
             run_id = self._module.start_run(run_id=run_id, run_name=run_name).info.run_id

@@ -1,8 +1,13 @@
 """What fine-tuning leaves to be shown."""
 
+import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
+
+from metamath_ray.storage import RunDirectory
+
+METRICS_FILE = "metrics.jsonl"
+"""In a stage's folder: a line a step."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -10,12 +15,12 @@ class StageReport:
     """What became of a stage.
 
     Attributes:
-        model: Folder of the trained model.
+        model: Folder of the trained model, on a disk or in a bucket.
         results: Content of the stage's `results.json`: counts of the data, measurements.
     """
 
     name: str
-    model: Path
+    model: str
     results: dict[str, Any]
 
 
@@ -29,3 +34,15 @@ class FinetuneReport:
 
     start: dict[str, Any]
     stages: list[StageReport]
+
+
+def latest_figures(folder: RunDirectory) -> dict[str, Any] | None:
+    """Return the latest whole line of a stage's `metrics.jsonl`; None where there is none.
+
+    Raises:
+        RunDirectoryError: It cannot be read.
+    """
+    text = folder.read_text(METRICS_FILE) if folder.exists(METRICS_FILE) else ""
+    lines = [line for line in text.splitlines() if line.endswith("}")]
+    loaded: dict[str, Any] | None = json.loads(lines[-1]) if lines else None
+    return loaded

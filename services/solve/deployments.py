@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from ray import serve
 from ray.serve import Application
 
-from metamath_ray.config import ReplicasConfig, ServeEngineConfig, SolveConfig, describe_validation_error
+from metamath_ray.config import RayConfig, ReplicasConfig, ServeEngineConfig, SolveConfig, describe_validation_error
 from metamath_ray.distributed.deployment import MAX_START_ATTEMPTS, llm_config_arguments
 from metamath_ray.distributed.serve_engine import DEPLOYMENT_NAME
 from metamath_ray.errors import ConfigError
@@ -109,8 +109,18 @@ def ingress_options(config: SolveConfig) -> dict[str, Any]:
         "graceful_shutdown_timeout_s": drain_seconds(config),
         "ray_actor_options": {"num_cpus": 1},
         "max_constructor_retry_count": MAX_START_ATTEMPTS,
-        "logging_config": {"log_level": "WARNING", "enable_access_log": False},
+        "logging_config": serve_logging(config.ray),
     }
+
+
+def serve_logging(config: RayConfig) -> dict[str, Any]:
+    """Return Serve's logging configuration of what answers HTTP: JSON as the job's, or warnings as text.
+
+    Serve's own line a request is left out: ours has the route without what a client puts into a path.
+    """
+    is_json = config.log_format == "json"
+    level = config.log_level if is_json else "WARNING"
+    return {"encoding": config.log_format.upper(), "log_level": level, "enable_access_log": False}
 
 
 def scaling(replicas: ReplicasConfig, *, target: float) -> dict[str, Any]:

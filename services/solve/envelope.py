@@ -3,13 +3,14 @@
 import asyncio
 import re
 import secrets
+import time
 from collections.abc import AsyncIterator
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.solve.access import KeyRing
-from services.solve.errors import ErrorType, Refusal, error_response, invalid, own_path
+from services.solve.errors import ErrorType, Refusal, error_response, invalid, logger, own_path
 from services.solve.monitor import Monitor
 
 REQUEST_ID_HEADER = "x-request-id"
@@ -43,7 +44,7 @@ class Envelope:
             return
         identity = _identity(Headers(scope=scope).get(REQUEST_ID_HEADER))
         scope.setdefault("state", {})["request_id"] = identity
-        has_begun = False
+        has_begun, began = False, time.monotonic()
 
         async def send_with_headers(message: Message) -> None:
             nonlocal has_begun
@@ -54,6 +55,9 @@ class Envelope:
                 for name, value in SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
                 self._monitor.responded(_route(scope), message["status"])
+                seconds = round(time.monotonic() - began, 4)
+                told = {"request": identity, "path": _route(scope), "status": message["status"], "seconds": seconds}
+                logger.info("responded", extra=told)
             await send(message)
 
         try:

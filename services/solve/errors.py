@@ -21,7 +21,8 @@ MAX_MESSAGE_CHARS = 500
 OPENAI_PREFIX = "/v1/chat/"
 """Where OpenAI's clients look: malformed requests are 400 there, and errors have two fields more."""
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("ray.serve.solve")
+"""Below Serve's own, so that its lines go where Serve's go, in their format."""
 
 
 class ErrorType(StrEnum):
@@ -78,15 +79,15 @@ def refusal(error: Exception, *, request_id: str) -> Refusal:
         case ConfigError():
             return invalid(str(error))
         case RequestRejected():
-            logger.warning("request %s: rejected by the model: %s", request_id, error)
+            logger.warning("request %s: rejected by the model: %s", request_id, error, extra={"request": request_id})
             return invalid("the model refuses the question: too long for its context, or not to be read as a prompt")
         case EngineError() | RunFailed():
-            logger.warning("request %s: no answer from a model: %s", request_id, error)
+            logger.warning("request %s: no answer from a model: %s", request_id, error, extra={"request": request_id})
             return Refusal(
                 ErrorType.UNAVAILABLE, "the model does not answer at the moment; try again", RETRY_AFTER_SECONDS
             )
         case _:
-            logger.error("request %s failed", request_id, exc_info=error)
+            logger.error("request %s failed", request_id, exc_info=error, extra={"request": request_id})
             return Refusal(ErrorType.INTERNAL, "internal error; the service's log has it under the request id")
 
 

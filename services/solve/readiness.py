@@ -1,13 +1,13 @@
 """Ready is who has answered: a question to all models before anybody else's."""
 
 import asyncio
-import logging
 from contextlib import aclosing
 
 from metamath_ray.errors import MetamathRayError
 from metamath_ray.reranking import Strategy
 from metamath_ray.solving import Solved, SolveRequest
 from metamath_ray.types import SamplingParameters
+from services.solve.errors import logger
 from services.solve.schemas import QUESTION
 from services.solve.service import SolverLike
 
@@ -15,8 +15,6 @@ PATIENCE_SECONDS = 2.0
 """How long a look waits for the canary, which goes on without it."""
 CANARY_SECONDS = 120.0
 MAX_TOKENS = 256
-
-logger = logging.getLogger(__name__)
 
 
 class Readiness:

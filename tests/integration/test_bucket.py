@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,20 +18,25 @@ import pyarrow as pa
 import pytest
 from moto.server import ThreadedMotoServer
 from pyarrow import fs
+from transformers import AutoModelForCausalLM
 
 from metamath_ray.cli import main
-from metamath_ray.config import ExecutionConfig, ExportConfig, SamplesConfig, SolutionsConfig
+from metamath_ray.config import ExecutionConfig, ExportConfig, FinetuneConfig, SamplesConfig, SolutionsConfig
 from metamath_ray.distributed.items import ItemsJob, ItemWorker
+from metamath_ray.distributed.stage_metrics import StageMetrics
 from metamath_ray.errors import DataError, RunDirectoryError
 from metamath_ray.export.run_export import export_run, first_rows
 from metamath_ray.export.writer import FILES
+from metamath_ray.inference.models import read_metadata
 from metamath_ray.storage import Manifest, RunDirectory, item_to_row, outcome_to_row, summarize, unfinished_positions
 from metamath_ray.storage.filesystems import below, open_location
 from metamath_ray.storage.locations import content_hash, local_copy
 from metamath_ray.storage.run_directory import ROWS_PER_GROUP
 from metamath_ray.storage.samples import SAMPLE_SCHEMA, read_sample_table, read_samples
 from metamath_ray.terminal import quiet
+from metamath_ray.training.report import METRICS_FILE
 from metamath_ray.training.stage_data import SampleSet, solution_examples
+from metamath_ray.training.steps import StepResult
 from metamath_ray.types import OutcomeStatus
 from tests.integration.conftest import Cluster, bootstrap_config
 from tests.records import make_item, make_outcome
@@ -193,6 +199,31 @@ def test_commands_take_a_bucket(run: RunDirectory, capsys: pytest.CaptureFixture
     assert "unfinished, last stored 20" in capsys.readouterr().out
 
 
+def test_the_status_of_a_fine_tuning_says_where_it_is_and_when_it_last_told(
+    run: RunDirectory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run.write_manifest(Manifest(content={}, configuration={"stages": {"first": {}, "second": {}}}))
+    figures = {"step": 3, "num_steps": 9, "loss": 0.5, "tokens_per_second": 100.0}
+    run.write_bytes(f"{json.dumps(figures)}\n".encode(), "first", METRICS_FILE)
+    assert main(["status", "--run-directory", run.root]) == 0
+    said = capsys.readouterr().out
+    assert "training" in said
+    assert "3/9" in said
+    assert "unfinished, last stored 20" in said
+
+
+def test_a_folder_is_listed_and_removed(run: RunDirectory) -> None:
+    table = pa.table({"a": [1]})
+    for parts in (("units", "b.parquet"), ("units", "a.parquet"), ("scores", "v", "plan.parquet")):
+        run.write_table(table, *parts)
+    run.write_bytes(b"x", "units", ".c.parquet.0123abcd.tmp")
+    assert (run.tables("units"), run.tables("nothing")) == (["a.parquet", "b.parquet"], [])
+    assert (run.folders("scores"), run.folders("nothing")) == (["v"], [])
+    for name in ("units", "scores/v/plan.parquet", "nothing"):
+        run.remove(name)
+    assert keys(run.root) == []
+
+
 def test_what_libraries_print_is_kept_in_the_run(run: RunDirectory) -> None:
     fill(run)
     for said in ("first", "second"):
@@ -236,6 +267,27 @@ def test_fine_tuning_learns_from_a_run_in_a_bucket(run: RunDirectory, tmp_path: 
     assert solutions[0] == solutions[1] != []
     assert examples[0] == examples[1] != []
     assert hashes[0] == hashes[1]
+
+
+def figures_of(run: RunDirectory, scratch: Path, *, start: int, end: int) -> None:
+    result = StepResult(loss=0.5, solution=0.5, pairwise=0.0, pointwise=0.0, grad_norm=1.0, num_tokens=100)
+    with StageMetrics(run, scratch=scratch, start=start, num_steps=9, trackers=()) as metrics:
+        for step in range(start + 1, end + 1):
+            metrics.write(step, result, rate=1e-3, seconds=0.5)
+        metrics.keep()
+        metrics.write(end + 1, result, rate=1e-3, seconds=0.5)
+
+
+def test_figures_of_a_stage_reach_the_bucket_and_a_resumed_stage_takes_them_up(
+    run: RunDirectory, tmp_path: Path
+) -> None:
+    figures_of(run, tmp_path / "first", start=0, end=3)
+    assert steps_told(run) == [1, 2, 3, 4]
+    boards = [name for name in keys(run.root) if name.startswith("tensorboard/")]
+    assert len(boards) == 1
+    figures_of(run, tmp_path / "second", start=2, end=5)
+    assert steps_told(run) == [1, 2, 3, 4, 5, 6]
+    assert len(keys(run.path("tensorboard"))) == 2
 
 
 def refusal(arguments: Sequence[str], capsys: pytest.CaptureFixture[str]) -> str:
@@ -282,6 +334,70 @@ def test_a_server_that_is_not_there_is_one_line(
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     assert "cannot be reached; check the network" in refusal(["status", "--run-directory", f"{bucket}/run"], capsys)
+
+
+FINETUNER = """
+import os, sys
+import ray
+from metamath_ray.config import FinetuneConfig
+from metamath_ray.distributed.finetune import finetune
+
+access = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+ray.init(address=os.environ["RAY_ADDRESS"], runtime_env={"env_vars": access}, log_to_driver=False)
+for stage in finetune(FinetuneConfig.model_validate_json(sys.argv[1])).stages:
+    print(stage.model)
+"""
+NUM_STEPS = 16
+
+
+def finetune_config(run_directory: str) -> FinetuneConfig:
+    """Two stages of the embedded base, the second from the model of the first, each measured."""
+    problems = {"format": "word_problems", "split": "train", "limit": 60, "seed": 5}
+    stage = {"solutions": {"problems": problems}, "global_batch_size": 8}
+    held_out = {"problems": {"format": "word_problems", "split": "validation", "limit": 2}, "max_tokens": 32}
+    settings = {
+        "run_directory": run_directory,
+        "stages": {"first": {**stage, "max_steps": NUM_STEPS}, "second": {**stage, "max_steps": 2}},
+        "trainers": {"num_workers": 2, "checkpoint_every_steps": 2},
+        "held_out": {**held_out, "before_training": False},
+    }
+    return FinetuneConfig.model_validate(settings)
+
+
+def steps_told(run: RunDirectory, *stage: str) -> list[int]:
+    text = run.read_text(*stage, METRICS_FILE) if run.exists(*stage, METRICS_FILE) else ""
+    return [json.loads(line)["step"] for line in text.splitlines()]
+
+
+def test_a_fine_tuning_in_a_bucket_is_killed_resumed_and_leaves_its_models_there(cluster: Cluster, bucket: str) -> None:
+    run = RunDirectory(below(bucket, "runs", "tuned"))
+    command = [sys.executable, "-c", FINETUNER, finetune_config(run.root).model_dump_json()]
+    driver = subprocess.Popen(command, env=cluster.environment, stdout=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 300
+        while len(steps_told(run, "first")) < 4:
+            assert driver.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    finally:
+        driver.kill()
+        driver.wait()
+    assert 4 <= len(steps_told(run, "first")) < NUM_STEPS
+    assert [name for name in keys(run.path("first")) if name.startswith("checkpoints/step_")]
+    done = subprocess.run(command, env=cluster.environment, capture_output=True, text=True, timeout=400, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [run.path(stage, "model") for stage in ("first", "second")]
+    assert steps_told(run, "first") == list(range(1, NUM_STEPS + 1))
+    for stage, parent in (("first", "embedded:base"), ("second", "first")):
+        kept = keys(run.path(stage))
+        assert not [name for name in kept if "checkpoints" in name or name.endswith(".tmp")]
+        assert {"results.json", "data.json", "loss.png", "held_out.parquet", METRICS_FILE} <= set(kept)
+        assert [name for name in kept if name.startswith("tensorboard/")]
+        with local_copy(run.path(stage, "model")) as folder:
+            assert read_metadata(str(folder))["parent"] == parent
+            model = AutoModelForCausalLM.from_pretrained(folder)
+            assert model.num_parameters() > 10**6
+    assert run.read_manifest().stages.keys() == {"first", "second"}
 
 
 DRIVER = """

@@ -23,7 +23,7 @@ from metamath_ray.distributed.finetune import finetune
 from metamath_ray.embedded import checkpoint_path
 from metamath_ray.errors import DataError, RunDirectoryError, RunFailed
 from metamath_ray.prompts import Renderer, Task, load_prompt_set, load_tokenizer
-from metamath_ray.training.progress import METRICS_FILE
+from metamath_ray.training.report import METRICS_FILE
 from services.llm import build_app
 from tests.integration.conftest import Cluster, cluster_processes
 

@@ -38,7 +38,9 @@ PUBLIC = {
         "Evaluation", "Precision", "Results", "SampleSet", "evaluate", "from_json", "open_sample_set", "read_batches",
         "to_json",
     },
-    "metamath_ray.loop": {"LoopReport", "StepReport", "StepState", "loop_table", "run_loop"},
+    "metamath_ray.loop": {
+        "CONFIGURATION_FILE", "LoopReport", "StepReport", "StepState", "loop_status", "loop_table", "run_loop",
+    },
     "metamath_ray.verifier": {
         "GradedSample", "Pair", "Selection", "VerifierQuality", "graded_sample", "log_odds", "measure",
         "question_disjoint_split", "score", "select_examples", "usable",

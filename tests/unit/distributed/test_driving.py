@@ -1,4 +1,4 @@
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def outcome(number: int) -> Outcome:
 
 
 class Script:
-    """Stands in for `run_items`: stores a block of outcomes each time that it is asked for one."""
+    """Stands in for `run_items`: stores a block of outcomes each time that it is asked for one, until it is over."""
 
     def __init__(self, run: RunDirectory) -> None:
         self.run = run
@@ -36,7 +36,7 @@ class Script:
         self.is_closed = False
         self.fatal = ""
 
-    def __call__(self, job: ItemsJob) -> Generator[BlockCounts, None, None]:
+    def __call__(self, job: ItemsJob, *, is_over: Callable[[], bool] | None) -> Generator[BlockCounts, None, None]:
         del job
         try:
             for block in range(len(self.run.outcome_shards()), NUM_BLOCKS):
@@ -48,6 +48,8 @@ class Script:
                 ]
                 self.run.write_outcomes(rows, f"{block:04d}")
                 yield replace(count_outcomes(rows), fatal=self.fatal)
+                if is_over and is_over():
+                    return
         finally:
             self.is_closed = True
 
@@ -169,7 +171,7 @@ def test_scores_and_several_folders_share_one_budget(run: RunDirectory, script: 
     spending = Spending(budget(tokens=250), [run])
     assert spending.reached() == ""
     spending.share(scores)
-    assert spending.reached().startswith("budget reached: 250 of 250 tokens")
+    assert spending.reached() == "250 of 250 tokens"
 
 
 def test_items_that_failed_and_were_run_again_are_paid_for_twice(run: RunDirectory, script: Script) -> None:

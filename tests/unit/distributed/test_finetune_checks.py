@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from metamath_ray.config import FinetuneConfig
-from metamath_ray.distributed.finetune_checks import check, open_run, required, shared_folder, tracker_environment
+from metamath_ray.distributed.finetune_checks import check, open_run, required, tracker_environment
 from metamath_ray.embedded import checkpoint_path
 from metamath_ray.errors import ConfigError, DataError, ModelError, PromptError, RunDirectoryError, UserError
 from metamath_ray.prompts import load_prompt_set
@@ -130,10 +130,11 @@ def test_an_interrupted_stage_is_not_resumed_by_another_zero_stage(tmp_path: Pat
         open_run(run, check(config))
 
 
-def test_a_bucket_is_no_folder_to_train_in(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"s3://bucket/run: .*give a path on a shared disk"):
-        shared_folder(RunDirectory("s3://bucket/run"))
-    assert shared_folder(RunDirectory(tmp_path.as_uri())) == tmp_path
+def test_samples_are_not_drawn_from_a_model_in_a_bucket(tmp_path: Path) -> None:
+    stages = {name: {"samples": {"draw": PROBLEMS}} for name in ("first", "second")}
+    with pytest.raises(ConfigError, match=r"s3://bucket/run: stages.second.samples.draw .*; give a path on a disk"):
+        check(config_of(tmp_path, run_directory="s3://bucket/run", stages=stages))
+    check(config_of(tmp_path, run_directory="s3://bucket/run", stages={"first": stages["first"]}))
 
 
 def test_what_is_needed_at_once_is_the_most_of_what_comes_one_after_the_other(tmp_path: Path) -> None:

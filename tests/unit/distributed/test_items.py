@@ -1,4 +1,5 @@
 import asyncio
+import logging
 import os
 import subprocess
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from metamath_ray.config import ExecutionConfig
+from metamath_ray.distributed.gate import Gate
 from metamath_ray.distributed.items import ItemsJob, ItemWorker
 from metamath_ray.distributed.plan_source import PlanSource
 from metamath_ray.errors import AccessDenied, MetamathRayError, RunFailed
@@ -28,11 +30,13 @@ class Runner:
         self.num_open = 0
         self.most_open = 0
         self.ran: list[int] = []
+        self.begun = asyncio.Event()
 
     async def run(self, row: dict[str, Any]) -> dict[str, Any]:
         number = item_from_row(row).repeat
         self.num_open += 1
         self.most_open = max(self.most_open, self.num_open)
+        self.begun.set()
         try:
             await asyncio.sleep(30.0 if number == self.slow_at else 0.01)
             if number == self.fatal_at:
@@ -109,6 +113,79 @@ async def test_a_fatal_row_ends_the_block_and_keeps_what_is_done(run: RunDirecto
     counts = (await worker(run, Runner(fatal_at=3, slow_at=8))(run.read_plan_rows(range(NUM_ITEMS)))).to_pylist()[0]
     assert counts["fatal"] == "the engine gave no answer"
     assert counts["num_items"] == len(run.finished_ids())
+
+
+class LocalGate:
+    """A gate in this process."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.shut = asyncio.Event()
+
+    async def enter(self, block: str) -> bool:
+        if not self.shut.is_set():
+            self.begun.append(block)
+        return block in self.begun
+
+    async def closed(self) -> None:
+        await self.shut.wait()
+
+
+def stoppable(run: RunDirectory, runner: Runner, gate: Gate, **execution: Any) -> ItemWorker:  # noqa: ANN401
+    job = ItemsJob(
+        run=run, mark=run.claim(), make_runner=lambda: runner, execution=ExecutionConfig(**execution), gate=gate
+    )
+    return ItemWorker(job)
+
+
+async def test_behind_a_closed_gate_rows_in_flight_are_stored_and_none_is_begun(run: RunDirectory) -> None:
+    gate, runner = LocalGate(), Runner()
+    working = stoppable(run, runner, gate, rows_in_flight=3)
+    block = asyncio.create_task(working(run.read_plan_rows(range(NUM_ITEMS))))
+    await runner.begun.wait()
+    gate.shut.set()
+    counts = (await block).to_pylist()[0]
+    assert (counts["num_items"], counts["fatal"]) == (3, "")
+    assert run.finished_ids() == {make_item(number).item_id for number in runner.ran}
+    assert sorted(runner.ran) == [0, 1, 2]
+
+
+async def test_a_block_that_comes_to_a_closed_gate_is_not_begun(run: RunDirectory) -> None:
+    gate, runner = LocalGate(), Runner()
+    gate.shut.set()
+    assert len(await stoppable(run, runner, gate)(run.read_plan_rows(range(NUM_ITEMS)))) == 0
+    assert (runner.ran, run.outcome_shards()) == ([], [])
+
+
+async def test_a_gate_that_is_lost_ends_the_run_instead_of_closing(run: RunDirectory) -> None:
+    class Lost(LocalGate):
+        async def closed(self) -> None:
+            raise RuntimeError("its actor died")
+
+    counts = (await stoppable(run, Runner(), Lost())(run.read_plan_rows(range(NUM_ITEMS)))).to_pylist()[0]
+    assert counts["fatal"] == "unexpected RuntimeError: its actor died"
+
+
+async def test_what_is_logged_is_ids_and_figures_and_no_text(
+    run: RunDirectory, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Half(Runner):
+        async def run(self, row: dict[str, Any]) -> dict[str, Any]:
+            outcome = await super().run(row)
+            is_odd = item_from_row(row).repeat % 2
+            failed = {"status": "failed", "reason": "rejected_request", "error": "cannot answer Ann has 3 pears"}
+            return {**outcome, **(failed if is_odd else {})}
+
+    caplog.set_level(logging.DEBUG, logger="metamath_ray")
+    await worker(run, Half())(run.read_plan_rows(range(NUM_ITEMS)))
+    stored = [vars(record) for record in caplog.records if record.message == "stored"]
+    failed = [vars(record) for record in caplog.records if record.message == "item failed"]
+    assert {line["run"] for line in stored + failed} == {run.root}
+    assert sum(line["num_items"] for line in stored) == NUM_ITEMS
+    assert sum(line["num_failed"] for line in stored) == len(failed) == NUM_ITEMS // 2
+    assert {line["item"] for line in failed} == {make_item(number).item_id for number in range(1, NUM_ITEMS, 2)}
+    assert {line["reason"] for line in failed} == {"rejected_request"}
+    assert "pears" not in "".join(str(vars(record)) for record in caplog.records)
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -95,14 +96,20 @@ def test_nodes_that_are_there_are_groups_of_one() -> None:
     assert present_groups([node]) == [NodeGroup(name="10.0.0.1", resources=resources, most=1)]
 
 
-def test_each_living_node_is_asked_for_its_versions(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_living_nodes_are_asked_for_their_versions_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     nodes = [
         {"NodeManagerAddress": f"10.0.0.{number}", "NodeID": str(number), "Alive": number != 2, "Resources": {}}
         for number in range(4)
     ]
     monkeypatch.setattr("ray.nodes", lambda: nodes)
-    found = node_versions(lambda node_id: {"ray": f"2.6{node_id}"})
-    assert found == {"10.0.0.0": {"ray": "2.60"}, "10.0.0.1": {"ray": "2.61"}, "10.0.0.3": {"ray": "2.63"}}
+    asked: list[list[str]] = []
+
+    def ask(node_ids: Sequence[str]) -> dict[str, dict[str, str]]:
+        asked.append(list(node_ids))
+        return {node_id: {"ray": f"2.6{node_id}"} for node_id in node_ids if node_id != "1"}
+
+    assert node_versions(ask) == {"10.0.0.0": {"ray": "2.60"}, "10.0.0.3": {"ray": "2.63"}}
+    assert asked == [["0", "1", "3"]]
 
 
 def test_a_node_alone_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import yaml
 from metamath_ray.config.loop import COMMANDS, LoopConfig, StepCommand, parse_settings
 from metamath_ray.loop import LoopReport, run_loop
 from metamath_ray.loop.records import StepRecord
-from metamath_ray.storage import RunDirectory
+from metamath_ray.storage import Manifest, RunDirectory
 
 STEPS: dict[str, Any] = {
     "bootstrap": {"command": "bootstrap", "source": {"format": "word_problems", "limit": 3}},
@@ -39,12 +39,13 @@ def with_step(name: str, **changes: Any) -> dict[str, Any]:  # noqa: ANN401
 
 
 class Commands:
-    """Stands for the processes: writes each command's product, and fails where it is told to."""
+    """Stands for the processes: writes each command's product, and fails or ends at its budget where it is told to."""
 
     def __init__(self) -> None:
         self.ran: list[str] = []
         self.settings: list[dict[str, Any]] = []
         self.fails: dict[str, int] = {}
+        self.budgets: dict[str, str] = {}
         self.told: list[str] = []
 
     def run_step(self, arguments: Sequence[str]) -> int:
@@ -63,6 +64,10 @@ class Commands:
         product = folder / form.product
         product.parent.mkdir(parents=True, exist_ok=True)
         product.write_text(str(len(self.ran)), encoding="utf-8")
+        if _command(command) in ("bootstrap", "sample"):
+            manifest = Manifest(content={}, configuration={})
+            manifest.note_budget(self.budgets.get(self.ran[-1], ""))
+            RunDirectory(str(folder)).write_manifest(manifest)
         return 0
 
     def loop(self, config: LoopConfig, **options: Any) -> LoopReport:  # noqa: ANN401

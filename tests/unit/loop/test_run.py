@@ -102,6 +102,37 @@ def test_what_cannot_grow_is_moved_aside_whole(
     assert f"{name}: changed (seed: 0 → 7); the old folder is now {aside}" in commands.told
 
 
+@pytest.mark.parametrize(("name", "left"), [("bootstrap", ALL[1:]), ("test", [])])
+def test_a_step_that_ends_at_its_budget_ends_the_loop(
+    name: str, left: list[str], tmp_path: Path, commands: Commands
+) -> None:
+    commands.budgets = {name: "10 of 10 tokens"}
+    report = commands.loop(loop_config(tmp_path, steps=with_step(name, budget={"tokens": 10})))
+    assert commands.ran == ALL[: ALL.index(name) + 1]
+    assert (report.exit_code, report.failure, states(report)[name]) == (0, "", "budget reached")
+    assert {states(report)[other] for other in left} <= {"would run"}
+    assert commands.told[-1] == (
+        f"{name}: budget reached (10 of 10 tokens), so no later step is run; the same command with a larger "
+        f"steps.{name}.budget goes on"
+    )
+
+
+@pytest.mark.parametrize("name", ["bootstrap", "test"])
+def test_a_larger_budget_goes_on_in_the_same_folder(name: str, tmp_path: Path, commands: Commands) -> None:
+    commands.budgets = {name: "10 of 10 tokens"}
+    commands.loop(loop_config(tmp_path, steps=with_step(name, budget={"tokens": 10})))
+    commands.budgets = {}
+    config = loop_config(tmp_path, steps=with_step(name, budget={"tokens": 20}, price_per_million_tokens=1.0))
+    report = commands.loop(config)
+    assert commands.ran == ALL[ALL.index(name) :]
+    assert commands.settings[0]["budget"] == {"tokens": 20}
+    assert set(states(report).values()) <= {"skipped", "done"}
+    assert not (tmp_path / "loop/superseded").exists()
+    assert not any("changed" in line for line in commands.told)
+    commands.loop(config)
+    assert commands.ran == []
+
+
 def test_what_was_moved_aside_is_never_overwritten(tmp_path: Path, commands: Commands) -> None:
     for seed in (None, 7, None, 7, None):
         commands.loop(loop_config(tmp_path, steps=with_step("test", seed=seed) if seed else STEPS))

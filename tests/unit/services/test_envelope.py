@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import pickle
 from collections.abc import AsyncIterator
 from typing import Any
@@ -10,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from metamath_ray.errors import EngineUnavailable, RequestRejected
 from services.solve import envelope
-from services.solve.errors import ErrorType, Refusal
+from services.solve.errors import ErrorType, Refusal, refusal
 from tests.unit.services.kit import KEY_HASH, QUESTION, answering, api, client
 
 HOSTILE = [
@@ -169,3 +171,26 @@ def test_every_refusal_pickles(kind: ErrorType) -> None:
         Refusal(kind, "").status_code,
         3,
     )
+
+
+async def test_a_response_is_a_log_line_with_its_id_and_nothing_of_the_question(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, logger="ray.serve")
+    async with client(api(answering("7"))) as caller:
+        response = await caller.post("/v1/solve", json={"question": "How many pears?", "num_samples": 1})
+        await caller.get("/pears")
+    found = [vars(record) for record in caplog.records if record.message == "responded"]
+    assert [(line["path"], line["status"]) for line in found] == [("/v1/solve", 200), ("other", 404)]
+    assert found[0]["request"] == response.headers["x-request-id"]
+    assert all(line["seconds"] >= 0 for line in found)
+    assert "pears" not in "".join(str(vars(record)) for record in caplog.records)
+
+
+def test_what_is_not_told_is_logged_under_the_requests_id(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="ray.serve")
+    for error in (RequestRejected("too long"), EngineUnavailable("gone"), ValueError("odd")):
+        refusal(error, request_id="r-1")
+    assert [(record.levelname, vars(record)["request"]) for record in caplog.records] == [
+        ("WARNING", "r-1"), ("WARNING", "r-1"), ("ERROR", "r-1"),
+    ]  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from ray.serve.schema import LoggingConfig
 from ray.util import metrics as ray_metrics
 from starlette.types import Message, Receive, Scope, Send
 
@@ -64,6 +65,20 @@ def test_the_ingress_itself_refuses_and_not_serve() -> None:
     assert options["max_ongoing_requests"] > 4 + 6
     assert options["autoscaling_config"]["target_ongoing_requests"] == 4
     assert options["graceful_shutdown_timeout_s"] == drain_seconds(config)
+
+
+@pytest.mark.parametrize(
+    ("ray", "expected"),
+    [
+        ({}, ("TEXT", "WARNING")),
+        ({"log_format": "json"}, ("JSON", "INFO")),
+        ({"log_format": "json", "log_level": "ERROR"}, ("JSON", "ERROR")),
+    ],
+)
+def test_serve_logs_in_the_format_of_the_job(ray: dict[str, str], expected: tuple[str, str]) -> None:
+    found = ingress_options(SolveConfig.model_validate({"ray": ray}))["logging_config"]
+    logging = LoggingConfig.model_validate(found)
+    assert (logging.encoding, logging.log_level, logging.enable_access_log) == (*expected, False)
 
 
 @pytest.mark.parametrize(

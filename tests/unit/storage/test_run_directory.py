@@ -234,3 +234,22 @@ def test_where_there_is_no_lock_none_is_held(tmp_path: Path) -> None:
     run = RunDirectory(f"fsspec+memory://{tmp_path.name}/run")
     with run.lock(), run.lock():
         assert not run.is_locked()
+
+
+def test_tables_and_folders_are_listed_without_what_a_killed_writer_left(tmp_path: Path) -> None:
+    run = RunDirectory(str(tmp_path))
+    for name in ("b.parquet", "a.parquet"):
+        run.write_table(pa.table({"a": [1]}), "units", name)
+    run.write_bytes(b"x", "units", ".c.parquet.0123abcd.tmp")
+    assert (run.tables("units"), run.tables("nothing")) == (["a.parquet", "b.parquet"], [])
+    assert (run.folders(), run.folders("units"), run.folders("nothing")) == (["units"], [], [])
+
+
+def test_files_and_folders_are_removed_and_nothing_is_no_error(tmp_path: Path) -> None:
+    run = RunDirectory(str(tmp_path))
+    for parts in (("folder", "a"), ("folder", "b"), ("kept", "c"), ("file",)):
+        run.write_bytes(b"x", *parts)
+    for name in ("folder", "file", "nothing"):
+        run.remove(name)
+    assert [path.name for path in tmp_path.rglob("*")] == ["kept", "c"]
+    assert (run.last_written("file"), run.last_written("kept", "c") is not None) == (None, True)

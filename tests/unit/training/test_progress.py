@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from metamath_ray.errors import ConfigError
-from metamath_ray.training.progress import METRICS_FILE, MetricsWriter, require_tracker
+from metamath_ray.training.progress import MetricsWriter, require_tracker
+from metamath_ray.training.report import METRICS_FILE
 from metamath_ray.training.steps import StepResult
 
 
