@@ -29,10 +29,8 @@ check: $(INSTALLED)
 	$(BIN)/lint-imports
 
 bench: $(INSTALLED)
-	$(BIN)/uv pip install --quiet "trl>=1.0"
-	$(BIN)/python benchmarks/grading.py --quick
-	$(BIN)/python benchmarks/training.py --quick
-	$(BIN)/python benchmarks/adaptive.py --quick
+	$(BIN)/uv pip install --quiet "datasketch>=2.0" "datatrove[processing]>=0.10" "lighteval>=0.13" "spacy>=3.8" "trl>=1.0"
+	$(BIN)/python benchmarks/run_all.py
 
 lock: $(INSTALLED)
 	$(BIN)/uv pip compile pyproject.toml --extra cpu --extra dev --python-version 3.11 --quiet $(TORCH) \

@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from metamath_ray.grading import extract_answer
 from metamath_ray.reranking import cluster_answers, next_round, probability_of_staying
+from metamath_ray.storage.manifest import hardware, versions
 
 ROOT = Path(__file__).resolve().parents[1]
 MIN_SAMPLES = 4
@@ -225,7 +226,7 @@ def main() -> None:
         figures["real 8"] = report("Qwen2.5-Math on 100 problems of MATH", np.concatenate(questions), first_half)
     else:
         print(f"NO DATA at {path}: the real samples are left out.\n")
-    print(json.dumps(figures))
+    print(json.dumps({"hardware": hardware(), "versions": versions(), **figures}))
 
 
 def _arguments() -> argparse.Namespace:

@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metamath_ray.evaluation import Precision, SampleSet, evaluate, to_json
+from metamath_ray.storage.manifest import hardware, versions
 from metamath_ray.storage.samples import SAMPLE_SCHEMA, read_sample_table
 
 FACTORS = (1, 2, 4)
@@ -92,6 +93,7 @@ def evaluate_once(num_problems: int, num_samples: int) -> dict[str, float]:
         "samples": num_samples,
         "seconds": round(wall, 1),
         "processor_seconds": round(processor, 1),
+        "ms_a_problem": round(1000 * processor / num_problems, 2),
         "peak_mib": round(_peak_mib()),
         "peak_before_mib": round(written),
         "results_kib": round(len(text) / 1024),
@@ -176,13 +178,13 @@ def main() -> None:
     for factor in FACTORS[: arguments.factors]:
         found = in_a_process(factor * num_problems, num_samples)
         sizes.append(found)
-        each = 1000 * found["processor_seconds"] / found["problems"]
         print(
             f"{found['problems']:9,}{num_samples:9}{found['seconds']:9.1f}{found['processor_seconds']:9.1f}"
-            f"{found['peak_mib']:10,}{each:14.2f}",
+            f"{found['peak_mib']:10,}{found['ms_a_problem']:14.2f}",
             flush=True,
         )
-    print(json.dumps({"sizes": sizes, "lighteval": beside_lighteval(num_problems, num_samples)}))
+    figures = {"sizes": sizes, "lighteval": beside_lighteval(num_problems, num_samples)}
+    print(json.dumps({"hardware": hardware(), "versions": versions(), **figures}))
 
 
 def _arguments() -> argparse.Namespace:

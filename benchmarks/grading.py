@@ -22,6 +22,7 @@ from metamath_ray.grading import GradeVerdict, Verdict, check_canaries, extract_
 from metamath_ray.grading.equivalence import explain, explain_patiently, forget
 from metamath_ray.grading.readings import forget_readings, read
 from metamath_ray.reranking import cluster_answers
+from metamath_ray.storage.manifest import hardware, versions
 
 ROOT = Path(__file__).resolve().parents[1]
 Row = dict[str, Any]
@@ -74,7 +75,7 @@ def main() -> None:
     figures["clustering"] = clustering()
     figures["bombs"] = bombs(quick=arguments.quick)
     pool.shut_down()
-    print(json.dumps(figures))
+    print(json.dumps({"hardware": hardware(), "versions": versions(), **figures}))
 
 
 def _arguments() -> argparse.Namespace:

@@ -23,6 +23,7 @@ from metamath_ray.evaluation.problem_samples import NO_VOTE, Floats, ProblemSamp
 from metamath_ray.evaluation.reading import read_problem_samples
 from metamath_ray.evaluation.resampling import estimates, p_values
 from metamath_ray.reranking import Strategy
+from metamath_ray.storage.manifest import hardware, versions
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES: tuple[tuple[str, str, Scale], ...] = (
@@ -118,7 +119,7 @@ def main() -> None:
             interval = f"{found['gain']:+.2f} [{found['gain_low']:+.2f}, {found['gain_high']:+.2f}]"
             print(f"{label:24}{found['equality']:8.2f}  {found['string']:8.2f}    {interval:24}{found['p_value']:8.4f}")
         print()
-    print(json.dumps(figures))
+    print(json.dumps({"hardware": hardware(), "versions": versions(), **figures}))
 
 
 def _arguments() -> argparse.Namespace:

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 
 class Augmentation(StrEnum):
@@ -57,7 +58,13 @@ class Problem:
     @property
     def problem_id(self) -> str:
         """Identity by content: the same question with the same answer is the same problem."""
-        return content_id((self.question, self.reference_answer))
+        return _problem_id(self.question, self.reference_answer)
+
+
+@lru_cache(maxsize=256)
+def _problem_id(question: str, reference_answer: str) -> str:
+    """Hash once what neighbours in a plan share."""
+    return content_id((question, reference_answer))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ every hit says what was shared, and the kinds that remove are a choice.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -27,7 +27,7 @@ _BACKWARD_WORDS = re.compile(
     r"(?:if we know the answer (?:to|of) the above question is (?:\S+ ){1,20}?)?"
     r"what is the value of (?:the )?unknown variable \w+"
 )
-_NUMBER = re.compile(r"(?<!\S)[\d.]+(?!\S)")
+_NUMBER = re.compile(r"[\d.]+")
 
 
 class ContaminationKind(StrEnum):
@@ -94,10 +94,11 @@ class Decontaminator:
             return self._hit(ContaminationKind.EXACT, index, folded)
         if (index := self._templates.get(hash(_template(folded)))) is not None:
             return self._hit(ContaminationKind.TEMPLATE, index, folded)
-        for ngram in _ngrams(folded):
-            if (index := self._ngrams.get(hash(ngram))) is not None:
-                return self._hit(ContaminationKind.NGRAM, index, " ".join(ngram))
-        return None
+        ngrams = _ngrams(folded)
+        if self._ngrams.keys().isdisjoint(map(hash, ngrams)):
+            return None
+        shared = next(ngram for ngram in ngrams if hash(ngram) in self._ngrams)
+        return self._hit(ContaminationKind.NGRAM, self._ngrams[hash(shared)], " ".join(shared))
 
     def _add(self, name: str, question: str, folded: str) -> None:
         index = len(self._questions)
@@ -123,7 +124,9 @@ def _template(folded: str) -> str:
     return _NUMBER.sub("0", folded)
 
 
-def _ngrams(folded: str) -> Iterator[tuple[str, ...]]:
-    """Yield every run of words; indexed by a hash of 64 bits: about one false hit in 10^13 runs."""
-    tokens = _BACKWARD_WORDS.sub("|", " ".join(words(folded))).split(" ")
-    return (tuple(tokens[start : start + NGRAM_WORDS]) for start in range(len(tokens) - NGRAM_WORDS + 1))
+def _ngrams(folded: str) -> list[tuple[str, ...]]:
+    """Return every run of words; indexed by a hash of 64 bits: about one false hit in 10^13 runs."""
+    tokens = words(folded)
+    if "unknown" in tokens:
+        tokens = _BACKWARD_WORDS.sub("|", " ".join(tokens)).split(" ")
+    return list(zip(*(tokens[start:] for start in range(NGRAM_WORDS)), strict=False))

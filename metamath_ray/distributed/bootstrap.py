@@ -55,6 +55,7 @@ class BootstrapRunner:
         check_canaries()
         self._engine = RetryingEngine(engine, budget_seconds=config.execution.retry_budget_seconds)
         self._renderer = renderer(config, model_path=model_path)
+        self._prompt_set_hash = self._renderer.prompt_set.hash
         self._rewrite = sampling_parameters(config.sampling.rewrite)
         self._solve = sampling_parameters(config.sampling.solve)
 
@@ -65,7 +66,7 @@ class BootstrapRunner:
         return outcome_to_row(
             outcome,
             position=row["position"],
-            prompt_set_hash=self._renderer.prompt_set.hash,
+            prompt_set_hash=self._prompt_set_hash,
             seconds=time.monotonic() - began,
         )
 

@@ -200,7 +200,7 @@ class RunDirectory:
     def read_table(self, *parts: str, columns: Sequence[str] | None = None) -> pa.Table:
         """Read a parquet file, or some columns of it."""
         with self._input(*parts) as source:
-            return pq.read_table(source, columns=columns)
+            return pq.ParquetFile(source).read(columns)
 
     def tables(self, *parts: str) -> list[str]:
         """Return the names of the parquet files in a folder, sorted; [] where there is no such folder."""

@@ -8,6 +8,11 @@ from metamath_ray.storage.plan_index import PlanIndex, outcomes_in_plan_order
 from metamath_ray.storage.run_directory import RunDirectory
 from metamath_ray.types import Augmentation, OutcomeStatus
 
+_COUNTED = ["item_id", "augmentation", "status", "reason"] + [
+    f"{stage}.{count}" for stage in ("rewrite", "solution") for count in ("num_prompt_tokens", "num_completion_tokens")
+]
+"""Columns that counting needs: none of the texts."""
+
 
 @dataclass
 class KindSummary:
@@ -72,7 +77,6 @@ def summarize(run: RunDirectory) -> RunSummary:
     for batch in run.plan_batches(["augmentation"]):
         for name, count in Counter(batch.column("augmentation").to_pylist()).items():
             summary.by_augmentation[Augmentation(name)].num_planned += count
-    columns = ["item_id", "augmentation", "status", "reason", "rewrite", "solution"]
-    for row in outcomes_in_plan_order(run, PlanIndex(run), columns):
+    for row in outcomes_in_plan_order(run, PlanIndex(run), _COUNTED):
         summary.by_augmentation[Augmentation(row["augmentation"])].add(row)
     return summary
