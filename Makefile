@@ -29,7 +29,7 @@ check: $(INSTALLED)
 	$(BIN)/lint-imports
 
 bench: $(INSTALLED)
-	$(BIN)/uv pip install --quiet "datasketch>=2.0" "datatrove[processing]>=0.10" "lighteval>=0.13" "spacy>=3.8" "trl>=1.0"
+	$(BIN)/uv pip install --quiet "datasketch>=2.0" "trl>=1.0"
 	$(BIN)/python benchmarks/run_all.py
 
 lock: $(INSTALLED)

@@ -3,8 +3,8 @@
 Synthetic samples (each problem: p(correct) from a beta distribution, wrong answers from a geometric one, 6 % truncated,
 scores that know a little), 5,000 problems × 64 samples and 2 and 4 times as many problems; with --quick 250 × 16. Each
 size is written and evaluated in a process of its own: wall time, processor time, peak memory. lighteval's metrics are
-computed from the same table where it is installed (the extra `bench`). Prints tables and, as its last line, one JSON
-object.
+computed from the same table where it can be imported; its pins contradict ours, so that it wants a folder of its own on
+PYTHONPATH. Prints tables and, as its last line, one JSON object.
 """
 
 import argparse
@@ -115,9 +115,9 @@ def in_a_process(num_problems: int, num_samples: int) -> dict[str, float]:
 def lighteval_metrics(path: str, num_samples: int) -> dict[str, dict[str, float]] | None:
     """Compute by lighteval what it has of our figures: pass@k at each k, and maj@N by equal strings of all samples."""
     if importlib.util.find_spec("lighteval") is None:
-        print("lighteval is not installed (the extra `bench`): its metric code is not compared")
+        print("lighteval is not installed: its metric code is not compared")
         return None
-    from lighteval.metrics.metrics_sample import MajAtN, PassAtK  # noqa: PLC0415  (an extra)
+    from lighteval.metrics.metrics_sample import MajAtN, PassAtK  # noqa: PLC0415  (a rival)
     from lighteval.models.model_output import ModelResponse  # noqa: PLC0415
     from lighteval.tasks.requests import Doc  # noqa: PLC0415
 

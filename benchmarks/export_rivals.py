@@ -35,7 +35,7 @@ def systems(tests: Sequence[tuple[str, str]]) -> dict[str, Remove]:
         if importlib.util.find_spec(package):
             found[name] = build(tests)
         else:
-            print(f"{package} is not installed: left out; `uv pip install -e .[bench]` brings it.")
+            print(f"{package} is not installed: left out.")
     return found
 
 
