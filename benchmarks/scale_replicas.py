@@ -87,8 +87,8 @@ class LatencyModel:
     """Seconds of one decoding step of a replica with b sequences: `base` + `per_sequence` · b.
 
     The default goes through the rates of vLLM's engine with `embedded:teacher` on 2 cores, 16 and 128 sequences at
-    once (docs/results.md: 1,364 and 2,388 tokens/s). A step is what every running sequence waits for a token; prompts,
-    which take part of a step in vLLM, are in these rates.
+    once (1,364 and 2,388 tokens/s: the service's rates in docs/results.md times its ratio to the engine). A step is
+    what every running sequence waits for a token; prompts, which take part of a step in vLLM, are in these rates.
     """
 
     base: float = 0.0057
