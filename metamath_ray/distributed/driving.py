@@ -31,8 +31,8 @@ TOKEN_COUNTS = (
 class Spending:
     """What a run has spent, earlier starts included, against what it may.
 
-    Counts the tokens that stand in the stored outcomes, each file once: those of items that failed and were run again,
-    too. What an engine made and nobody stored is not known here.
+    Counts the tokens that stand in the outcomes stored before, those of items that failed and were run again, too, and
+    what it is told of since. What an engine made and nobody stored is not known here.
 
     Args:
         budget: What it may spend.
@@ -41,9 +41,7 @@ class Spending:
 
     def __init__(self, budget: Budget, runs: Sequence[RunDirectory]) -> None:
         self._budget = budget
-        self._runs = list(runs)
-        self._counted: set[tuple[str, str]] = set()
-        self._num_tokens = 0
+        self._num_tokens = sum(map(_stored_tokens, runs))
         self._earlier_seconds = sum(map(_recorded_seconds, runs))
         self._began = time.monotonic()
         self._is_told = False
@@ -58,15 +56,14 @@ class Spending:
 
     def share(self, run: RunDirectory) -> None:
         """Count another run directory, too."""
-        self._runs.append(run)
+        self._num_tokens += _stored_tokens(run)
+
+    def add(self, counts: BlockCounts) -> None:
+        """Count what has been stored since."""
+        self._num_tokens += counts.num_tokens + counts.num_prompt_tokens
 
     def reached(self) -> str:
         """Say which limit is reached; "" while none is."""
-        for run in self._runs:
-            for shard in run.outcome_shards():
-                if (run.root, shard) not in self._counted:
-                    self._num_tokens += _stored_tokens(run, shard)
-                    self._counted.add((run.root, shard))
         seconds = self._earlier_seconds + time.monotonic() - self._began
         return self._budget.reached(self._num_tokens, seconds)
 
@@ -107,7 +104,11 @@ def _recorded_seconds(run: RunDirectory) -> float:
     return float(sum(stage.get("seconds", 0.0) for stage in run.read_manifest().stages.values()))
 
 
-def _stored_tokens(run: RunDirectory, shard: str) -> int:
+def _stored_tokens(run: RunDirectory) -> int:
+    return sum(_shard_tokens(run, shard) for shard in run.outcome_shards())
+
+
+def _shard_tokens(run: RunDirectory, shard: str) -> int:
     batches = run.read_batches("outcomes", f"{shard}.parquet", columns=TOKEN_COUNTS)
     tables = (pa.Table.from_batches([batch]).flatten() for batch in batches)
     return sum(pc.sum(column).as_py() or 0 for table in tables for column in table.columns)
@@ -145,6 +146,8 @@ def run_all(
         with closing(run_items(job, is_over=is_over)) as blocks:
             for block in blocks:
                 counts += block
+                if spending:
+                    spending.add(block)
                 observer.progress(earlier + counts, total)
                 if counts.fatal or counts.num_items >= MIN_ITEMS_TO_JUDGE:
                     _stop_if_hopeless(counts, limit, job.run)

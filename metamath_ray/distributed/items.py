@@ -65,6 +65,7 @@ class BlockCounts:
     """What one block came to; the only thing that travels back to the driver.
 
     Attributes:
+        num_tokens: Tokens that were generated; `num_prompt_tokens` were read.
         fatal: Why the run must end, "" when it may go on.
         is_users_fault: Whether the user can fix it: a wrong key, a full disk.
     """
@@ -73,6 +74,7 @@ class BlockCounts:
     num_accepted: int = 0
     num_failed: int = 0
     num_tokens: int = 0
+    num_prompt_tokens: int = 0
     fatal: str = ""
     is_users_fault: bool = False
 
@@ -82,6 +84,7 @@ class BlockCounts:
             num_accepted=self.num_accepted + other.num_accepted,
             num_failed=self.num_failed + other.num_failed,
             num_tokens=self.num_tokens + other.num_tokens,
+            num_prompt_tokens=self.num_prompt_tokens + other.num_prompt_tokens,
             fatal=self.fatal or other.fatal,
             is_users_fault=self.is_users_fault or other.is_users_fault,
         )
@@ -188,6 +191,7 @@ def count_outcomes(rows: list[dict[str, Any]]) -> BlockCounts:
         num_accepted=sum(row["status"] == "accepted" for row in rows),
         num_failed=sum(row["status"] == "failed" for row in rows),
         num_tokens=sum(completion_tokens(row) for row in rows),
+        num_prompt_tokens=sum(map(_prompt_tokens, rows)),
     )
 
 
@@ -201,6 +205,12 @@ def fatal_counts(error: BaseException) -> BlockCounts:
 def completion_tokens(row: dict[str, Any]) -> int:
     """Return the tokens that were generated for an outcome row; what is scored generates none."""
     return sum(row[stage]["num_completion_tokens"] for stage in ("rewrite", "solution") if row.get(stage))
+
+
+def _prompt_tokens(row: dict[str, Any]) -> int:
+    """Return the tokens of an outcome row's prompts, or of the one prompt that a solution was scored by."""
+    asked: int = sum(row[stage]["num_prompt_tokens"] for stage in ("rewrite", "solution") if row.get(stage))
+    return asked + int(row.get("num_prompt_tokens") or 0)
 
 
 def run_items(job: ItemsJob, *, is_over: Callable[[], bool] | None = None) -> Generator[BlockCounts, None, None]:
