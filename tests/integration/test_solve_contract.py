@@ -1,0 +1,71 @@
+"""The running service against its own OpenAPI schema, and a thousand questions that were made to hurt, over HTTP."""
+
+import asyncio
+import json
+import random
+from collections import Counter
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from tests.unit.services.test_hostile_questions import NUM_OF_A_KIND, OK, QUESTIONS, UNPROCESSABLE
+from tests.unit.services.test_openapi import CHAT
+
+WAIT_SECONDS = 120
+NUM_AT_ONCE = 8
+CHEAP = {"num_samples": 1, "max_tokens": 16, "max_completion_tokens": 16}
+"""The most that a request of this file has generated, where it asks for something possible."""
+SCHEMA = schemathesis.pytest.from_fixture("solve_schema")
+
+
+@pytest.fixture(scope="module")
+def solve_schema(solve_url: str) -> Any:  # noqa: ANN401
+    return schemathesis.openapi.from_url(f"{solve_url}/openapi.json")
+
+
+def make_cheap(body: object) -> None:
+    """Have less generated; what is impossible stays so."""
+    if isinstance(body, dict) and body.keys() & {"question", "questions", "messages"}:
+        for name, most in CHEAP.items():
+            asked = body.get(name)
+            if type(asked) is int and most < asked <= 64:
+                body[name] = most
+        body.setdefault("num_samples", 1)
+
+
+@SCHEMA.parametrize()
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+def test_the_schema_holds_whatever_is_sent(case: schemathesis.Case[Any]) -> None:
+    make_cheap(case.body)
+    excluded: list[Any] = [positive_data_acceptance] if case.operation.label == CHAT else []
+    case.call_and_validate(timeout=WAIT_SECONDS, excluded_checks=excluded)
+
+
+async def ask(client: httpx.AsyncClient, url: str, question: str) -> int:
+    """Ask; the response is JSON in one of two shapes."""
+    body = json.dumps({"question": question, "num_samples": 1, "max_tokens": 64, "seed": 1})
+    response = await client.post(f"{url}/v1/solve", content=body, headers={"content-type": "application/json"})
+    found = json.loads(response.content.decode("ascii"))
+    assert ("clusters" if response.status_code == OK else "error") in found, found
+    return response.status_code
+
+
+@pytest.mark.parametrize("kind", QUESTIONS)
+async def test_a_hostile_question_is_answered_or_refused_in_one_line(solve_url: str, kind: str) -> None:
+    """What is longer than the model's context is refused, as what is malformed."""
+    make, expected = QUESTIONS[kind]
+    chance, gate = random.Random(kind), asyncio.Semaphore(NUM_AT_ONCE)
+    async with httpx.AsyncClient(timeout=WAIT_SECONDS) as client:
+
+        async def gated(question: str) -> int:
+            async with gate:
+                return await ask(client, solve_url, question)
+
+        statuses = Counter(await asyncio.gather(*(gated(make(chance)) for _ in range(NUM_OF_A_KIND))))
+        assert statuses.keys() <= {expected, UNPROCESSABLE}
+        assert statuses[expected] >= NUM_OF_A_KIND / 2
+        assert await ask(client, solve_url, "Ann has 3 pears and buys 4 more. How many pears has she?") == OK
