@@ -11,6 +11,7 @@ import yaml
 from ray.util import metrics as ray_metrics
 from starlette.types import Message, Receive, Scope, Send
 
+from metamath_ray.cli import main
 from metamath_ray.config import ReplicasConfig, ServeEngineConfig, SolveConfig
 from metamath_ray.distributed.deployment import llm_config_arguments
 from metamath_ray.errors import ModelError
@@ -18,6 +19,7 @@ from metamath_ray.solving import Solution, StopReason, Usage
 from services.solve.deployments import VERIFIER_DEPLOYMENT_NAME, check, drain_seconds, ingress_options, model_options
 from services.solve.metrics import RayMetrics
 from services.solve.proxy import CleanFailures
+from services.solve.serve_file import serve_file
 
 ROOT = Path(__file__).parents[3]
 SOLUTION = Solution(
@@ -74,6 +76,27 @@ def test_the_ingress_itself_refuses_and_not_serve() -> None:
 def test_every_preset_is_a_configuration(file: Path) -> None:
     content = yaml.safe_load(file.read_text("utf-8"))
     SolveConfig.model_validate(content["applications"][0]["args"] if "applications" in content else content)
+
+
+def test_what_build_writes_is_the_configuration_again(capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--generator.max-num-seqs", "16", "--verifier", "null", "--limits.max-samples", "32"]
+    assert main(["serve", "build", *options, "--http.port", "8123"]) == 0
+    written = yaml.safe_load(capsys.readouterr().out)
+    assert written["http_options"] == {"host": "127.0.0.1", "port": 8123}
+    [application] = written["applications"]
+    found = SolveConfig.model_validate(application["args"])
+    assert (found.generator.max_num_seqs, found.verifier, found.limits.max_samples) == (16, None, 32)
+
+
+def test_the_packaged_file_is_one_that_build_writes() -> None:
+    packaged = yaml.safe_load((ROOT / "services" / "solve.yaml").read_text("utf-8"))
+    config = SolveConfig.model_validate(packaged["applications"][0]["args"])
+    assert yaml.safe_load(serve_file(config)) == packaged
+
+
+def test_build_refuses_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "build", "--generator.model", "./mine"]) == 2
+    assert "prompt_set: name the one that ./mine knows" in capsys.readouterr().err
 
 
 @pytest.fixture
