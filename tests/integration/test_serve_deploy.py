@@ -33,7 +33,7 @@ SCALING = {
     "metrics_interval_s": 1,
     "look_back_period_s": 3,
 }
-"""Serve's own settings of a deployment, which a file may add to those that are built: minutes are too long for a test."""
+"""Serve's own settings of a deployment, which a file may have beside the built ones: a test cannot wait for minutes."""
 
 
 @dataclass(kw_only=True)
