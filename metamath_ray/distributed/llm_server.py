@@ -1,6 +1,7 @@
 """The vLLM deployment: Ray Serve's own LLM server, plus calls that take token ids and return one plain record."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from functools import partial
 from itertools import count
@@ -68,6 +69,32 @@ class CompletionServer(LLMServer):  # type: ignore[misc]
             stop=stop,
             seed=seed,
         )
+
+    async def complete_all(
+        self,
+        *,
+        seeds: list[int],
+        **asked: Any,  # noqa: ANN401
+    ) -> AsyncGenerator[list[tuple[int, dict[str, Any]]], None]:
+        """Sample one completion a seed: one call of Serve's, which costs as much as many a token.
+
+        Args:
+            seeds: Of the samples.
+            asked: The rest of what `complete` takes.
+
+        Yields:
+            (place in `seeds`, what `complete` returns), of those that ended since the last.
+        """
+        places = {asyncio.create_task(self.complete(seed=seed, **asked)): place for place, seed in enumerate(seeds)}
+        pending = set(places)
+        try:
+            while pending:
+                done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+                yield [(places[task], task.result()) for task in done]
+        finally:
+            for task in pending:
+                task.cancel()
+            await asyncio.gather(*places, return_exceptions=True)
 
     async def label_logprobs(self, *, prompt_token_ids: list[int], label_token_ids: list[int]) -> dict[str, Any]:
         """Weigh two tokens as the continuation of a prompt.

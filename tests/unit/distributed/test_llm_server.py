@@ -41,6 +41,7 @@ class Server:
 
     _generate = CompletionServer._generate
     complete = CompletionServer.complete
+    complete_all = CompletionServer.complete_all
     label_logprobs = CompletionServer.label_logprobs
 
     def __init__(self, reply: SimpleNamespace | Exception | None) -> None:
@@ -114,6 +115,29 @@ async def test_a_call_that_is_cancelled_leaves_no_generator_open() -> None:
     server = Server(None)
     asking = asyncio.create_task(server.label_logprobs(prompt_token_ids=[1], label_token_ids=[7, 9]))  # type: ignore[misc]
     while not server.vllm.num_open:  # noqa: ASYNC110  (the first call imports vLLM)
+        await asyncio.sleep(0.001)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert server.vllm.num_open == 0
+
+
+async def test_samples_are_told_as_they_end_and_by_their_place() -> None:
+    server = Server(output(text="7", finish_reason="stop", token_ids=[4, 5]))
+    asked = {name: value for name, value in SAMPLING.items() if name != "seed"}
+    told = server.complete_all(seeds=[3, 4, 5], prompt_token_ids=[1, 2, 3], **asked)  # type: ignore[misc]
+    found = dict([one async for ended in told for one in ended])
+    assert sorted(found) == [0, 1, 2]
+    assert {one["text"] for one in found.values()} == {"7"}
+    assert [parameters.seed for _, parameters in server.vllm.asked] == [3, 4, 5]
+
+
+async def test_samples_that_nobody_waits_for_any_more_are_aborted() -> None:
+    server = Server(None)
+    asked = {name: value for name, value in SAMPLING.items() if name != "seed"}
+    told = server.complete_all(seeds=[3, 4], prompt_token_ids=[1, 2, 3], **asked)  # type: ignore[misc]
+    asking = asyncio.ensure_future(anext(told))
+    while server.vllm.num_open < 2:  # noqa: ASYNC110
         await asyncio.sleep(0.001)
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -14,6 +14,7 @@ from starlette.types import Message, Receive, Scope, Send
 from metamath_ray.cli import main
 from metamath_ray.config import ReplicasConfig, ServeEngineConfig, SolveConfig
 from metamath_ray.distributed.deployment import llm_config_arguments
+from metamath_ray.distributed.serve_engine import DEPLOYMENT_NAME
 from metamath_ray.errors import ModelError
 from metamath_ray.solving import Solution, StopReason, Usage
 from services.solve.deployments import VERIFIER_DEPLOYMENT_NAME, check, drain_seconds, ingress_options, model_options
@@ -41,6 +42,13 @@ def test_a_model_follows_its_own_load_and_drains() -> None:
     assert "num_replicas" not in found
     assert found["name"] == "verifier"
     assert found["graceful_shutdown_timeout_s"] > config.limits.max_time_limit_seconds
+
+
+def test_a_call_to_the_generator_is_a_question_s_samples() -> None:
+    config = SolveConfig.model_validate({"generator": {"max_num_seqs": 64}, "num_samples": 8})
+    options = llm_config_arguments(config.generator, model_path="/model")["deployment_config"]
+    found = model_options(options, config, config.generator, config.autoscaling.generator, name=DEPLOYMENT_NAME)
+    assert found["autoscaling_config"]["target_ongoing_requests"] == 64 * 0.75 / 8
 
 
 def test_a_model_is_asked_for_its_own_task_and_in_its_own_words(tmp_path: Path) -> None:
