@@ -71,7 +71,7 @@ async def ask(client: httpx.AsyncClient, url: str, question: str) -> int:
 
 @pytest.mark.parametrize("kind", QUESTIONS)
 async def test_a_hostile_question_is_answered_or_refused_in_one_line(solve_url: str, kind: str) -> None:
-    """What is longer than the model's context is refused, as what is malformed."""
+    """What is longer than the embedded model's context is refused, as what is malformed: most of the deep LaTeX."""
     make, expected = QUESTIONS[kind]
     chance, gate = random.Random(kind), asyncio.Semaphore(NUM_AT_ONCE)
     async with httpx.AsyncClient(timeout=WAIT_SECONDS) as client:
@@ -82,5 +82,5 @@ async def test_a_hostile_question_is_answered_or_refused_in_one_line(solve_url: 
 
         statuses = Counter(await asyncio.gather(*(gated(make(chance)) for _ in range(NUM_OF_A_KIND))))
         assert statuses.keys() <= {expected, UNPROCESSABLE}
-        assert statuses[expected] >= NUM_OF_A_KIND / 2
+        assert statuses[expected] >= NUM_OF_A_KIND / 4
         assert await ask(client, solve_url, "Ann has 3 pears and buys 4 more. How many pears has she?") == OK
