@@ -51,6 +51,7 @@ def _settings_class(config_class: type[Config], program: str) -> type[BaseSettin
             cli_hide_none_type=True,
             cli_implicit_flags=True,
             cli_avoid_json=True,
+            cli_parse_none_str="null",
             nested_model_default_partial_update=True,
             frozen=True,
             extra="forbid",

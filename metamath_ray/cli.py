@@ -154,6 +154,9 @@ def _finetune(arguments: Sequence[str]) -> None:
 
 
 def _serve(arguments: Sequence[str]) -> None:
+    if arguments[:1] == ["build"]:
+        _serve_build(arguments[1:])
+        return
     from metamath_ray.arguments import parse_arguments
     from metamath_ray.config import ServeCommand
 
@@ -178,6 +181,16 @@ def _serve(arguments: Sequence[str]) -> None:
         for line in ready_lines(url):
             console.print(line, soft_wrap=True)
         until_stopped()
+
+
+def _serve_build(arguments: Sequence[str]) -> None:
+    from metamath_ray.arguments import parse_arguments
+    from metamath_ray.config import ServeBuildCommand
+
+    command = parse_arguments(ServeBuildCommand, arguments, program=f"{PROGRAM} serve build")
+    from services.solve.serve_file import serve_file
+
+    print(serve_file(command), end="")
 
 
 def _solve(arguments: Sequence[str]) -> None:
@@ -290,7 +303,7 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str]] = {
     "export": (_export, "write a run's data set: JSON lines, parquet, data card"),
     "sample": (_sample, "draw N solutions a problem, graded and scored, in one table; resumes and grows"),
     "finetune": (_finetune, "fine-tune a generator, a verifier, or both in sequence; resumes"),
-    "serve": (_serve, "answer questions over HTTP: sample, cluster, score, re-rank"),
+    "serve": (_serve, "answer questions over HTTP: sample, cluster, score, re-rank; build: for a cluster"),
     "solve": (_solve, "ask a running service one question, and see how its samples voted"),
     "evaluate": (_evaluate, "compute every figure from tables of samples, and write a report"),
     "report": (_report, "write the report of an evaluation anew"),

@@ -199,6 +199,10 @@ class ServeCommand(SolveConfig):
     """Answer this question, show how its samples voted, and stop."""
 
 
+class ServeBuildCommand(SolveConfig):
+    """Print the Serve config file of a service, which `serve deploy` takes, and takes again to change it."""
+
+
 class SolveCommand(FrozenConfig):
     """Ask a running service one question, and show how its samples voted."""
 

@@ -1,13 +1,23 @@
 """The vLLM deployment: Ray Serve's own LLM server, plus calls that take token ids and return one plain record."""
 
-import math
+import asyncio
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import Any
+from functools import partial
+from itertools import count
+from typing import TYPE_CHECKING, Any
 
 from ray.serve.llm.deployment import LLMServer
 
-LEAST_LOGPROB = -9999.0
-"""What vLLM's OpenAI protocol writes for a probability of 0, which JSON has no word for."""
+from metamath_ray.errors import RequestRejected
+from metamath_ray.inference import LabelLogprobs, LabelRequest
+from metamath_ray.solving import check_golden_scores
+
+if TYPE_CHECKING:
+    from vllm import RequestOutput
+
+REFUSED, FAILED = 400, 500
+REQUEST_NUMBERS = count()
 
 
 class CompletionServer(LLMServer):  # type: ignore[misc]
@@ -16,6 +26,15 @@ class CompletionServer(LLMServer):  # type: ignore[misc]
     Their caller needs neither vLLM nor the OpenAI protocol's classes, and nothing is streamed. A call that is cancelled
     is aborted in vLLM: Serve cancels the replica's task, and vLLM's generator aborts its request when it is cancelled.
     """
+
+    async def start(self) -> None:
+        """Start the engine; a verifier then shows that it scores as its trainer did, before anybody may ask it.
+
+        Raises:
+            ModelError: It does not; the replica does not come up.
+        """
+        await super().start()
+        await check_golden_scores(_OwnScorer(self), str(self._llm_config.model_loading_config.model_source))
 
     async def model_id(self) -> str:
         """Return the name of the model behind this deployment."""
@@ -41,23 +60,41 @@ class CompletionServer(LLMServer):  # type: ignore[misc]
             Either {"text", "finish_reason", "num_prompt_tokens", "num_completion_tokens"}, or {"code", "message"} of
             a refusal.
         """
-        response = await self._complete(
-            prompt=prompt_token_ids,
+        return await self._generate(
+            prompt_token_ids,
+            _as_completion,
             temperature=temperature,
             top_p=top_p,
             max_tokens=max_tokens,
             stop=stop,
             seed=seed,
         )
-        if (error := getattr(response, "error", None)) is not None:
-            return {"code": error.code, "message": error.message}
-        choice = response.choices[0]
-        return {
-            "text": choice.text,
-            "finish_reason": choice.finish_reason,
-            "num_prompt_tokens": response.usage.prompt_tokens,
-            "num_completion_tokens": response.usage.completion_tokens,
-        }
+
+    async def complete_all(
+        self,
+        *,
+        seeds: list[int],
+        **asked: Any,  # noqa: ANN401
+    ) -> AsyncGenerator[list[tuple[int, dict[str, Any]]], None]:
+        """Sample one completion a seed: one call of Serve's, which costs as much as many a token.
+
+        Args:
+            seeds: Of the samples.
+            asked: The rest of what `complete` takes.
+
+        Yields:
+            (place in `seeds`, what `complete` returns), of those that ended since the last.
+        """
+        places = {asyncio.create_task(self.complete(seed=seed, **asked)): place for place, seed in enumerate(seeds)}
+        pending = set(places)
+        try:
+            while pending:
+                done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+                yield [(places[task], task.result()) for task in done]
+        finally:
+            for task in pending:
+                task.cancel()
+            await asyncio.gather(*places, return_exceptions=True)
 
     async def label_logprobs(self, *, prompt_token_ids: list[int], label_token_ids: list[int]) -> dict[str, Any]:
         """Weigh two tokens as the continuation of a prompt.
@@ -69,28 +106,68 @@ class CompletionServer(LLMServer):  # type: ignore[misc]
             Either {"correct", "incorrect", "num_prompt_tokens"}, natural logarithms of the first and of the second
             label's probability, or {"code", "message"} of a refusal.
         """
-        response = await self._complete(
-            prompt=prompt_token_ids,
+        return await self._generate(
+            prompt_token_ids,
+            partial(_as_label_logprobs, label_token_ids),
             temperature=0.0,
             max_tokens=1,
-            logprobs=len(label_token_ids),
             logprob_token_ids=label_token_ids,
-            return_tokens_as_token_ids=True,
         )
-        if (error := getattr(response, "error", None)) is not None:
-            return {"code": error.code, "message": error.message}
-        found = response.choices[0].logprobs.top_logprobs[0]
-        correct, incorrect = (_logprob(found[f"token_id:{token}"]) for token in label_token_ids)
-        return {"correct": correct, "incorrect": incorrect, "num_prompt_tokens": response.usage.prompt_tokens}
 
-    async def _complete(self, **arguments: Any) -> Any:  # noqa: ANN401
-        """Put one request to vLLM; closed at once, the generator leaves nothing to the garbage collector."""
-        from ray.serve.llm.openai_api_models import CompletionRequest  # noqa: PLC0415  (imports vLLM)
+    async def _generate(
+        self,
+        prompt_token_ids: list[int],
+        described: Callable[["RequestOutput"], dict[str, Any]],
+        **sampling: Any,  # noqa: ANN401
+    ) -> dict[str, Any]:
+        """Put one request to vLLM's engine itself: its OpenAI layer doubles what a short request costs here."""
+        from vllm import SamplingParams  # noqa: PLC0415  (imports vLLM)
+        from vllm.exceptions import VLLMClientError, VLLMError  # noqa: PLC0415
+        from vllm.inputs.engine import tokens_input  # noqa: PLC0415
+        from vllm.sampling_params import RequestOutputKind  # noqa: PLC0415
 
-        request = CompletionRequest(add_special_tokens=False, **arguments)
-        async with aclosing(await self.completions(request)) as responses:
-            return await anext(responses)
+        try:
+            parameters = SamplingParams(output_kind=RequestOutputKind.FINAL_ONLY, **sampling)
+            made = self.engine._engine_client.generate(
+                tokens_input(prompt_token_ids), parameters, str(next(REQUEST_NUMBERS))
+            )
+            async with aclosing(made):  # closed at once, it leaves nothing to the garbage collector
+                (last,) = [output async for output in made]
+        except VLLMError as error:
+            return {"code": REFUSED if isinstance(error, VLLMClientError) else FAILED, "message": str(error)}
+        return described(last)
 
 
-def _logprob(value: float) -> float:
-    return -math.inf if value <= LEAST_LOGPROB else value
+def _as_completion(output: "RequestOutput") -> dict[str, Any]:
+    (sample,) = output.outputs
+    return {
+        "text": sample.text,
+        "finish_reason": sample.finish_reason,
+        "num_prompt_tokens": len(output.prompt_token_ids),
+        "num_completion_tokens": len(sample.token_ids),
+    }
+
+
+def _as_label_logprobs(label_token_ids: list[int], output: "RequestOutput") -> dict[str, Any]:
+    (found,) = output.outputs[0].logprobs
+    correct, incorrect = (found[token].logprob for token in label_token_ids)
+    return {"correct": correct, "incorrect": incorrect, "num_prompt_tokens": len(output.prompt_token_ids)}
+
+
+class _OwnScorer:
+    """A replica as the `LabelScorer` of itself."""
+
+    def __init__(self, server: CompletionServer) -> None:
+        self._server = server
+
+    @property
+    def model(self) -> str:
+        return str(self._server._llm_config.model_id)
+
+    async def label_logprobs(self, request: LabelRequest) -> LabelLogprobs:
+        found = await self._server.label_logprobs(
+            prompt_token_ids=list(request.token_ids), label_token_ids=list(request.label_token_ids)
+        )
+        if "code" in found:
+            raise RequestRejected(f"{found['code']}: {found['message']}")
+        return LabelLogprobs(**found)

@@ -3,7 +3,6 @@
 samples ──▶ scores/<verifier>/plan.parquet ──run_all──▶ scores/<verifier>/outcomes/*.parquet
 """
 
-import asyncio
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -16,13 +15,12 @@ from metamath_ray.distributed.items import BlockCounts, ItemsJob
 from metamath_ray.distributed.observer import Observer, Silent
 from metamath_ray.distributed.preflight import check_fits
 from metamath_ray.distributed.serve_engine import ServeLabelScorer
-from metamath_ray.errors import ModelError, RequestRejected
+from metamath_ray.errors import RequestRejected
 from metamath_ray.inference import RetryingLabelScorer
 from metamath_ray.inference.models import (
     check_kind,
     check_verifier_prompt,
     model_hash,
-    read_metadata,
     resolve_model,
 )
 from metamath_ray.prompts import VerifierRenderer, load_tokenizer, load_verifier_prompt
@@ -32,9 +30,6 @@ from metamath_ray.storage.manifest import now
 from metamath_ray.storage.samples import solution_id
 from metamath_ray.storage.tables import SCORE_TABLES
 from metamath_ray.types import OutcomeStatus, content_id
-
-GOLDEN_TOLERANCE = 0.02
-"""Between S of the trainer and S of the server (in bfloat16); beyond it, they do not ask the same question."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,10 +116,6 @@ class ScoreRunnerFactory:
 
     def __call__(self) -> ScoreRunner:
         """Connect to the verifier and build the runner."""
-        return ScoreRunner(self.verifier())
-
-    def verifier(self) -> Verifier:
-        """Connect to the verifier."""
         checked = self.checked
         scorer = ServeLabelScorer(
             application=self.application,
@@ -132,9 +123,8 @@ class ScoreRunnerFactory:
             timeout_seconds=checked.engine.request_timeout_seconds,
         )
         patient = RetryingLabelScorer(scorer, budget_seconds=checked.execution.retry_budget_seconds)
-        return Verifier(
-            patient, VerifierRenderer(load_verifier_prompt(checked.prompt), load_tokenizer(checked.model_path))
-        )
+        renderer = VerifierRenderer(load_verifier_prompt(checked.prompt), load_tokenizer(checked.model_path))
+        return ScoreRunner(Verifier(patient, renderer))
 
 
 def plan_scores(solutions: Iterable[tuple[str, str]], checked: CheckedVerifier, run: RunDirectory) -> RunDirectory:
@@ -164,7 +154,6 @@ def score_solutions(
     name = f"verifier-{content_id(scores.root)[:8]}"
     with generator(checked.engine, model_path=checked.model_path, application=name) as application:
         make_runner = ScoreRunnerFactory(checked=checked, application=application)
-        _check_golden_scores(make_runner)
         observer.stage("scoring")
         job = ItemsJob(
             run=scores,
@@ -207,22 +196,3 @@ def _record(scores: RunDirectory, counts: BlockCounts, seconds: float) -> None:
         "seconds": round(earlier.get("seconds", 0.0) + seconds, 1),
     }
     scores.write_manifest(manifest)
-
-
-def _check_golden_scores(make_runner: ScoreRunnerFactory) -> None:
-    """Ask what the trainer asked when it was done; a verifier that is served otherwise scores something else."""
-    golden = read_metadata(make_runner.checked.model_path).get("golden_scores", [])
-    if not golden:
-        return
-    found = asyncio.run(_golden_scores(make_runner, golden))
-    worst = max(abs(one["score"] - score) for one, score in zip(golden, found, strict=True))
-    if worst > GOLDEN_TOLERANCE:
-        raise ModelError(
-            f"{make_runner.checked.engine.model} gives scores up to {worst:.3f} away from those of its training "
-            f"(allowed: {GOLDEN_TOLERANCE}): check verifier_prompt, dtype and that the folder is complete"
-        )
-
-
-async def _golden_scores(make_runner: ScoreRunnerFactory, golden: list[dict[str, Any]]) -> list[float]:
-    verifier = make_runner.verifier()
-    return [(await verifier.score(one["question"], one["solution"])).score for one in golden]

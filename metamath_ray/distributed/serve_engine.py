@@ -34,18 +34,23 @@ class ServeEngine:
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """Sample one completion; see `CompletionEngine.complete` for the errors."""
+        response = self._handle.complete.remote(**self._asked(request), seed=request.seed)
+        return self._completion(request, await _answer(response, self._timeout_seconds))
+
+    def _asked(self, request: CompletionRequest) -> dict[str, Any]:
+        """Return what all samples of a prompt have in common."""
         if request.prompt.token_ids is None:
             raise RequestRejected("the Serve engine takes token ids, and this prompt was rendered as chat messages")
         token_ids = list(request.prompt.token_ids)
-        response = self._handle.complete.remote(
-            prompt_token_ids=token_ids,
-            temperature=request.sampling.temperature,
-            top_p=request.sampling.top_p,
-            max_tokens=self._max_tokens(request, len(token_ids)),
-            stop=list(request.sampling.stop),
-            seed=request.seed,
-        )
-        answer = await _answer(response, self._timeout_seconds)
+        return {
+            "prompt_token_ids": token_ids,
+            "temperature": request.sampling.temperature,
+            "top_p": request.sampling.top_p,
+            "max_tokens": self._max_tokens(request, len(token_ids)),
+            "stop": list(request.sampling.stop),
+        }
+
+    def _completion(self, request: CompletionRequest, answer: dict[str, Any]) -> Completion:
         return Completion(
             text=answer["text"],
             finish_reason=finish_reason(answer["finish_reason"]),
@@ -107,8 +112,6 @@ async def _answer(response: Any, timeout_seconds: float) -> dict[str, Any]:  # n
     try:
         async with asyncio.timeout(timeout_seconds):
             answer: dict[str, Any] = await response
-    except BackPressureError as error:
-        raise BackPressure(str(error)) from error
     except TimeoutError as error:
         response.cancel()
         raise EngineUnavailable(f"no answer within {timeout_seconds:.0f} s") from error
@@ -118,11 +121,26 @@ async def _answer(response: Any, timeout_seconds: float) -> dict[str, Any]:  # n
             raise
         raise EngineUnavailable("the replica cancelled the call") from error
     except (RayError, RayServeException) as error:
-        raise EngineUnavailable(_first_line(error)) from error
+        raise unavailable(error) from error
+    return accepted(answer)
+
+
+def accepted(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return what a replica answered.
+
+    Raises:
+        RequestRejected: It refused the request.
+        EngineUnavailable: Its engine failed.
+    """
     if "code" in answer:
         kind = EngineUnavailable if answer["code"] >= SERVER_AT_FAULT else RequestRejected
         raise kind(f"{answer['code']}: {answer['message'][:300]}")
     return answer
+
+
+def unavailable(error: Exception) -> EngineUnavailable:
+    """Say what kept a call from being answered."""
+    return BackPressure(str(error)) if isinstance(error, BackPressureError) else EngineUnavailable(_first_line(error))
 
 
 def _is_cancelled() -> bool:

@@ -89,12 +89,16 @@ def _model(config: SolveConfig, engine: ServeEngineConfig, replicas: ReplicasCon
 def model_options(
     options: dict[str, Any], config: SolveConfig, engine: ServeEngineConfig, replicas: ReplicasConfig, *, name: str
 ) -> dict[str, Any]:
-    """Return a model's Serve options: it follows its own load, and drains before it leaves."""
+    """Return a model's Serve options: it follows its own load, and drains before it leaves.
+
+    A call to the generator is a question's samples, one to the verifier a solution.
+    """
+    sequences = config.num_samples if name == DEPLOYMENT_NAME else 1
     rest = {key: value for key, value in options.items() if key != "num_replicas"}
     return {
         **rest,
         "name": name.rpartition(":")[2],
-        "autoscaling_config": scaling(replicas, target=TARGET_LOAD * engine.max_num_seqs),
+        "autoscaling_config": scaling(replicas, target=TARGET_LOAD * engine.max_num_seqs / sequences),
         "graceful_shutdown_timeout_s": drain_seconds(config),
     }
 

@@ -7,7 +7,8 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from metamath_ray.config import SolveConfig
-from metamath_ray.distributed.serve_engine import ServeEngine, ServeLabelScorer
+from metamath_ray.distributed.sampling_engine import SamplingEngine
+from metamath_ray.distributed.serve_engine import ServeLabelScorer
 from metamath_ray.errors import EngineUnavailable
 from metamath_ray.grading import check_canaries
 from metamath_ray.inference import RetryingEngine, RetryingLabelScorer
@@ -50,7 +51,7 @@ class SolveIngress:
     def _generator(self) -> RetryingEngine:
         engine = self._config.generator
         return RetryingEngine(
-            ServeEngine(
+            SamplingEngine(
                 application=self._application,
                 model=engine.model,
                 timeout_seconds=engine.request_timeout_seconds,

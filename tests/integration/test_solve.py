@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import shutil
 import signal
 import threading
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,15 +15,18 @@ import openai
 import pytest
 from ray import serve
 
+from metamath_ray.config import SolveConfig
+from metamath_ray.distributed.deployment import wait_until_running
 from metamath_ray.distributed.serve_engine import DEPLOYMENT_NAME
 from metamath_ray.embedded import checkpoint_path
-from metamath_ray.inference.models import read_metadata
+from metamath_ray.errors import ModelError
+from metamath_ray.inference.models import METADATA_FILE, read_metadata
 from metamath_ray.prompts import VerifierRenderer, load_tokenizer
 from metamath_ray.prompts.verification import VerifierPrompt
 from metamath_ray.solve_client import read_events
 from metamath_ray.verifier import score
-from services.solve.deployments import VERIFIER_DEPLOYMENT_NAME
-from tests.integration.conftest import SOLVE_CONFIG, cluster_processes
+from services.solve.deployments import VERIFIER_DEPLOYMENT_NAME, solve_application
+from tests.integration.conftest import SOLVE_CONFIG, Cluster, cluster_processes
 
 QUESTION = "Ann has 12 apples. She buys 7 more. How many apples does Ann have now?"
 WAIT_SECONDS = 120
@@ -81,6 +86,28 @@ def test_the_server_scores_as_the_trainer_did(solve_url: str) -> None:
         call = handle.label_logprobs.remote(prompt_token_ids=token_ids, label_token_ids=list(renderer.label_token_ids))
         answer = call.result(timeout_s=60)
         assert score(answer["correct"], answer["incorrect"]) == pytest.approx(golden["score"], abs=0.02)
+
+
+@pytest.mark.slow
+def test_a_verifier_that_is_served_otherwise_than_trained_does_not_come_up(cluster: Cluster, tmp_path: Path) -> None:
+    """One deployment that is to be generator and verifier, so that the cluster has room for it."""
+    spoiled = Path(shutil.copytree(checkpoint_path("verifier"), tmp_path / "verifier"))
+    metadata = read_metadata(str(spoiled))
+    metadata["golden_scores"][0]["score"] = 1 - round(metadata["golden_scores"][0]["score"])
+    (spoiled / METADATA_FILE).write_text(json.dumps({**metadata, "kind": "both"}))
+    engine = {"model": str(spoiled), "max_num_seqs": 8}
+    settings = {"generator": engine, "verifier": engine, "prompt_set": "embedded", "verifier_prompt": "paper"}
+    app = solve_application(SolveConfig.model_validate(settings))
+    serve.run_many(
+        [serve.RunTarget(target=app, name="spoiled", route_prefix="/spoiled")],
+        wait_for_ingress_deployment_creation=False,
+        wait_for_applications_running=False,
+    )
+    try:
+        with pytest.raises(ModelError, match="away from those of its training"):
+            wait_until_running("spoiled", deadline_seconds=3 * WAIT_SECONDS)
+    finally:
+        serve.delete("spoiled")
 
 
 def test_events_tell_the_story_and_end_with_the_answer(solve_url: str) -> None:

@@ -31,7 +31,7 @@ PUBLIC = {
     },
     "metamath_ray.solving": {
         "Candidate", "ClustersChanged", "Event", "SampleDone", "SampleScored", "ScoredCluster", "Solution",
-        "SolveRequest", "Solved", "Solver", "StopReason", "Usage", "Verifier",
+        "SolveRequest", "Solved", "Solver", "StopReason", "Usage", "Verifier", "check_golden_scores",
         "scored_clusters",
     },
     "metamath_ray.evaluation": {

@@ -7,75 +7,139 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from vllm.exceptions import VLLMServerError, VLLMValidationError
 
 from metamath_ray.distributed.llm_server import CompletionServer
 
-USAGE = SimpleNamespace(prompt_tokens=3, completion_tokens=1)
-REFUSED = SimpleNamespace(error=SimpleNamespace(code=400, message="too long"))
 
+class Engine:
+    """vLLM's engine: one output, an error, or nothing until it is cancelled."""
 
-class Server:
-    """Our methods over an engine that gives one response, or none until it is cancelled."""
-
-    _complete = CompletionServer._complete
-    complete = CompletionServer.complete
-    label_logprobs = CompletionServer.label_logprobs
-
-    def __init__(self, response: SimpleNamespace | None) -> None:
-        self._response = response
-        self.asked: list[Any] = []
+    def __init__(self, reply: SimpleNamespace | Exception | None) -> None:
+        self._reply = reply
+        self.asked: list[tuple[Any, Any]] = []
+        self.names: list[str] = []
         self.num_open = 0
 
-    async def completions(self, request: Any) -> AsyncGenerator[SimpleNamespace, None]:  # noqa: ANN401
-        self.asked.append(request)
-        return self._responses()
-
-    async def _responses(self) -> AsyncGenerator[SimpleNamespace, None]:
+    async def generate(self, prompt: Any, parameters: Any, name: str) -> AsyncGenerator[SimpleNamespace, None]:  # noqa: ANN401
+        self.asked.append((prompt, parameters))
+        self.names.append(name)
         self.num_open += 1
         try:
-            if self._response is None:
+            if isinstance(self._reply, Exception):
+                raise self._reply
+            if self._reply is None:
                 await asyncio.sleep(60)
             else:
-                yield self._response
+                yield self._reply
         finally:
             self.num_open -= 1
 
 
+class Server:
+    """Our methods over such an engine."""
+
+    _generate = CompletionServer._generate
+    complete = CompletionServer.complete
+    complete_all = CompletionServer.complete_all
+    label_logprobs = CompletionServer.label_logprobs
+
+    def __init__(self, reply: SimpleNamespace | Exception | None) -> None:
+        self.vllm = Engine(reply)
+        self.engine = SimpleNamespace(_engine_client=self.vllm)
+
+
+def output(**sample: Any) -> SimpleNamespace:  # noqa: ANN401
+    return SimpleNamespace(prompt_token_ids=[1, 2, 3], outputs=[SimpleNamespace(**sample)])
+
+
 def weighed(*logprobs: tuple[int, float]) -> SimpleNamespace:
-    top = {f"token_id:{token}": value for token, value in logprobs}
-    return SimpleNamespace(choices=[SimpleNamespace(logprobs=SimpleNamespace(top_logprobs=[top]))], usage=USAGE)
+    return output(logprobs=[{token: SimpleNamespace(logprob=value) for token, value in logprobs}])
+
+
+SAMPLING: dict[str, Any] = {"temperature": 0.7, "top_p": 1.0, "max_tokens": 5, "stop": ["\n"], "seed": 1}
+
+
+async def test_a_sample_is_one_plain_record() -> None:
+    server = Server(output(text="7", finish_reason="stop", token_ids=[4, 5]))
+    found = await server.complete(prompt_token_ids=[1, 2, 3], **SAMPLING)  # type: ignore[misc]
+    assert found == {"text": "7", "finish_reason": "stop", "num_prompt_tokens": 3, "num_completion_tokens": 2}
+    ((prompt, parameters),) = server.vllm.asked
+    assert prompt["prompt_token_ids"] == [1, 2, 3]
+    assert {name: getattr(parameters, name) for name in SAMPLING} == SAMPLING
+    assert server.vllm.num_open == 0
+
+
+async def test_each_request_has_a_name_of_its_own() -> None:
+    server = Server(output(text="7", finish_reason="stop", token_ids=[4, 5]))
+    for _ in range(2):
+        await server.complete(prompt_token_ids=[1, 2, 3], **SAMPLING)  # type: ignore[misc]
+    assert len(set(server.vllm.names)) == 2
 
 
 async def test_the_labels_are_told_by_their_ids_whatever_was_sampled() -> None:
-    server = Server(weighed((5, -0.1), (7, -2.5), (9, -9999.0)))
+    server = Server(weighed((5, -0.1), (7, -2.5), (9, -inf)))
     found = await server.label_logprobs(prompt_token_ids=[1, 2, 3], label_token_ids=[7, 9])  # type: ignore[misc]
     assert found == {"correct": -2.5, "incorrect": -inf, "num_prompt_tokens": 3}
-    assert server.num_open == 0
+    assert server.vllm.num_open == 0
 
 
 async def test_vllm_is_asked_for_the_two_labels_alone() -> None:
     server = Server(weighed((7, -0.1), (9, -2.5)))
     await server.label_logprobs(prompt_token_ids=[1, 2, 3], label_token_ids=[7, 9])  # type: ignore[misc]
-    parameters = server.asked[0].to_sampling_params(1, {})
+    ((_, parameters),) = server.vllm.asked
     assert (parameters.logprob_token_ids, parameters.logprobs) == ([7, 9], None)
     assert (parameters.max_tokens, parameters.temperature, parameters.n) == (1, 0.0, 1)
-    assert server.asked[0].add_special_tokens is False
 
 
-async def test_a_refusal_comes_back_as_a_record() -> None:
-    server = Server(REFUSED)
-    refused = {"code": 400, "message": "too long"}
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(VLLMValidationError("too long"), 400), (VLLMServerError("too long"), 500)],
+    ids=["the-request-at-fault", "the-engine-at-fault"],
+)
+async def test_an_error_comes_back_as_a_record_that_says_who_is_at_fault(error: Exception, code: int) -> None:
+    server = Server(error)
+    refused = {"code": code, "message": "too long"}
     assert await server.label_logprobs(prompt_token_ids=[1], label_token_ids=[7, 9]) == refused  # type: ignore[misc]
-    sampling: dict[str, Any] = {"temperature": 0.7, "top_p": 1.0, "max_tokens": 5, "stop": [], "seed": 1}
-    assert await server.complete(prompt_token_ids=[1], **sampling) == refused  # type: ignore[misc]
+    assert await server.complete(prompt_token_ids=[1], **SAMPLING) == refused  # type: ignore[misc]
+
+
+async def test_impossible_parameters_are_refused() -> None:
+    server = Server(None)
+    found = await server.complete(prompt_token_ids=[1], **{**SAMPLING, "temperature": -1.0})  # type: ignore[misc]
+    assert found["code"] == 400
+    assert not server.vllm.asked
 
 
 async def test_a_call_that_is_cancelled_leaves_no_generator_open() -> None:
     server = Server(None)
     asking = asyncio.create_task(server.label_logprobs(prompt_token_ids=[1], label_token_ids=[7, 9]))  # type: ignore[misc]
-    while not server.num_open:  # noqa: ASYNC110  (the first call imports vLLM)
+    while not server.vllm.num_open:  # noqa: ASYNC110  (the first call imports vLLM)
         await asyncio.sleep(0.001)
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
-    assert server.num_open == 0
+    assert server.vllm.num_open == 0
+
+
+async def test_samples_are_told_as_they_end_and_by_their_place() -> None:
+    server = Server(output(text="7", finish_reason="stop", token_ids=[4, 5]))
+    asked = {name: value for name, value in SAMPLING.items() if name != "seed"}
+    told = server.complete_all(seeds=[3, 4, 5], prompt_token_ids=[1, 2, 3], **asked)  # type: ignore[misc]
+    found = dict([one async for ended in told for one in ended])
+    assert sorted(found) == [0, 1, 2]
+    assert {one["text"] for one in found.values()} == {"7"}
+    assert [parameters.seed for _, parameters in server.vllm.asked] == [3, 4, 5]
+
+
+async def test_samples_that_nobody_waits_for_any_more_are_aborted() -> None:
+    server = Server(None)
+    asked = {name: value for name, value in SAMPLING.items() if name != "seed"}
+    told = server.complete_all(seeds=[3, 4], prompt_token_ids=[1, 2, 3], **asked)  # type: ignore[misc]
+    asking = asyncio.ensure_future(anext(told))
+    while server.vllm.num_open < 2:  # noqa: ASYNC110
+        await asyncio.sleep(0.001)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert server.vllm.num_open == 0

@@ -12,13 +12,16 @@ from ray.serve.schema import LoggingConfig
 from ray.util import metrics as ray_metrics
 from starlette.types import Message, Receive, Scope, Send
 
+from metamath_ray.cli import main
 from metamath_ray.config import ReplicasConfig, ServeEngineConfig, SolveConfig
 from metamath_ray.distributed.deployment import llm_config_arguments
+from metamath_ray.distributed.serve_engine import DEPLOYMENT_NAME
 from metamath_ray.errors import ModelError
 from metamath_ray.solving import Solution, StopReason, Usage
 from services.solve.deployments import VERIFIER_DEPLOYMENT_NAME, check, drain_seconds, ingress_options, model_options
 from services.solve.metrics import RayMetrics
 from services.solve.proxy import CleanFailures
+from services.solve.serve_file import serve_file
 
 ROOT = Path(__file__).parents[3]
 SOLUTION = Solution(
@@ -40,6 +43,13 @@ def test_a_model_follows_its_own_load_and_drains() -> None:
     assert "num_replicas" not in found
     assert found["name"] == "verifier"
     assert found["graceful_shutdown_timeout_s"] > config.limits.max_time_limit_seconds
+
+
+def test_a_call_to_the_generator_is_a_question_s_samples() -> None:
+    config = SolveConfig.model_validate({"generator": {"max_num_seqs": 64}, "num_samples": 8})
+    options = llm_config_arguments(config.generator, model_path="/model")["deployment_config"]
+    found = model_options(options, config, config.generator, config.autoscaling.generator, name=DEPLOYMENT_NAME)
+    assert found["autoscaling_config"]["target_ongoing_requests"] == 64 * 0.75 / 8
 
 
 def test_a_model_is_asked_for_its_own_task_and_in_its_own_words(tmp_path: Path) -> None:
@@ -89,6 +99,27 @@ def test_serve_logs_in_the_format_of_the_job(ray: dict[str, str], expected: tupl
 def test_every_preset_is_a_configuration(file: Path) -> None:
     content = yaml.safe_load(file.read_text("utf-8"))
     SolveConfig.model_validate(content["applications"][0]["args"] if "applications" in content else content)
+
+
+def test_what_build_writes_is_the_configuration_again(capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--generator.max-num-seqs", "16", "--verifier", "null", "--limits.max-samples", "32"]
+    assert main(["serve", "build", *options, "--http.port", "8123"]) == 0
+    written = yaml.safe_load(capsys.readouterr().out)
+    assert written["http_options"] == {"host": "127.0.0.1", "port": 8123}
+    [application] = written["applications"]
+    found = SolveConfig.model_validate(application["args"])
+    assert (found.generator.max_num_seqs, found.verifier, found.limits.max_samples) == (16, None, 32)
+
+
+def test_the_packaged_file_is_one_that_build_writes() -> None:
+    packaged = yaml.safe_load((ROOT / "services" / "solve.yaml").read_text("utf-8"))
+    config = SolveConfig.model_validate(packaged["applications"][0]["args"])
+    assert yaml.safe_load(serve_file(config)) == packaged
+
+
+def test_build_refuses_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "build", "--generator.model", "./mine"]) == 2
+    assert "prompt_set: name the one that ./mine knows" in capsys.readouterr().err
 
 
 @pytest.fixture
