@@ -13,6 +13,7 @@ import argparse
 import json
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -80,15 +81,23 @@ def main() -> None:
     given = parser.parse_args()
     faults = BOOTSTRAP_FAULTS[:3] if given.quick else given.faults
     times = 3 if given.quick else given.times
-    tallies = [*bootstraps([fault for fault in faults if fault in BOOTSTRAP_FAULTS], times, given.seed)]
-    few = max(1, times // 4)
-    if "trainer" in faults:
-        tallies.append(Tally(**kill_trainer(few, Random(given.seed))))
-    if "solve" in faults:
-        tallies += [Tally(**found) for found in kill_solve(few, Random(given.seed))]
+    tallies = []
+    for tally in injected(faults, times, given.seed):
+        print(json.dumps(asdict(tally)), file=sys.stderr, flush=True)
+        tallies.append(tally)
     show(tallies, given.seed)
     figures = {"seed": given.seed, "faults": [asdict(tally) for tally in tallies]}
     print(json.dumps({"hardware": hardware(), "versions": versions(), **figures}))
+
+
+def injected(faults: Sequence[str], times: int, seed: int) -> Iterator[Tally]:
+    """Inject all kinds that are asked for; what is real gets a quarter of the faults."""
+    yield from bootstraps([fault for fault in faults if fault in BOOTSTRAP_FAULTS], times, seed)
+    few = max(1, times // 4)
+    if "trainer" in faults:
+        yield Tally(**kill_trainer(few, Random(seed)))
+    if "solve" in faults:
+        yield from (Tally(**found) for found in kill_solve(few, Random(seed)))
 
 
 def bootstraps(faults: Sequence[str], times: int, seed: int) -> Iterator[Tally]:

@@ -56,9 +56,11 @@ class Nodes:
         self._up[process.pid] = stack
 
     def kill_the_working_one(self) -> None:
-        """End all processes of a node with an item worker at once."""
-        pid, processes = next((pid, found) for pid in self._up if (found := _with_worker(pid)))
-        for process in processes:
+        """End all processes of the node that the item worker is on, at once."""
+        worker = cluster_processes(WORKER)[0]
+        pid = next(parent.pid for parent in worker.parents() if parent.pid in self._up)
+        node = psutil.Process(pid)
+        for process in [*node.children(recursive=True), node]:
             with suppress(psutil.Error):
                 process.send_signal(signal.SIGKILL)
         self._up.pop(pid).close()
@@ -67,13 +69,6 @@ class Nodes:
         """End them all."""
         for stack in self._up.values():
             stack.close()
-
-
-def _with_worker(pid: int) -> list[psutil.Process]:
-    """Return the processes of a node, should an item worker be among them."""
-    node = psutil.Process(pid)
-    processes = [node, *node.children(recursive=True)]
-    return processes if any(WORKER in " ".join(process.cmdline()) for process in processes) else []
 
 
 def bootstrap(head: Head, folder: Path, engine: Engine, *, num_problems: int) -> Bootstrap:

@@ -88,7 +88,7 @@ def kill_solve(times: int, chance: Random) -> Iterator[dict[str, Any]]:
     Yields:
         The arguments of a `Tally`, for each part.
     """
-    config = service_config(**{name: value for name, value in SOLVE_CONFIG.items() if name != "http"})
+    config = service_config(**{name: SOLVE_CONFIG[name] for name in ("generator", "verifier", "sampling")})
     with service(config) as url:
         for part, title in PARTS.items():
             yield _under_load(url, part, _killer(title), times, chance)
