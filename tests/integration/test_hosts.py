@@ -1,10 +1,9 @@
 """Three separate hosts: a bootstrap and a training over them, and a host whose cable is pulled and plugged in again."""
 
-import json
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from tests.integration.command import Bootstrap
 from tests.integration.heads import Head, end, free_ports, ray_node, started_head
 from tests.integration.hosts import Host, connected_hosts, why_not
 from tests.integration.scripted_server import started
-from tests.integration.test_finetune import finetune_config, stage
+from tests.integration.test_finetune import finetune_config, losses, stage, wait_for_steps
 
 NOT_HERE = why_not()
 pytestmark = [
@@ -92,9 +91,11 @@ def bootstrap(cluster: Cluster, engine: dict[str, Any], tmp_path: Path) -> Itera
     """One under way, with an item worker on each of two hosts."""
     execution = {"num_workers": NUM_WORKERS, "rows_in_flight": 4, "batch_size": 8, "flush_seconds": 1}
     running = Bootstrap(cluster.head, tmp_path / "run", engine=engine, execution=execution)
-    running.wait_for_more()
-    yield running
-    running.close()
+    try:
+        running.wait_for_more()
+        yield running
+    finally:
+        running.close()
 
 
 def test_a_host_that_is_cut_off_for_a_moment_costs_nothing(cluster: Cluster, bootstrap: Bootstrap) -> None:
@@ -120,18 +121,36 @@ def test_a_host_that_is_given_up_and_works_on_costs_no_item(cluster: Cluster, bo
     assert summarize(bootstrap.run).num_finished == len(bootstrap.planned())
 
 
-def test_a_training_runs_over_two_hosts(cluster: Cluster, tmp_path: Path) -> None:
-    """Two workers of two CPUs each do not fit one host, so gradients cross the cable."""
-    trainers = {"num_workers": NUM_WORKERS, "cpus_per_worker": 2, "micro_batch_size": 8}
-    settings = finetune_config(tmp_path / "run", stages={"generator": stage(NUM_STEPS)}, trainers=trainers)
-    config = tmp_path / "config.yaml"
+@contextmanager
+def training(cluster: Cluster, run_directory: Path, num_steps: int, **trainers: Any) -> Iterator[subprocess.Popen[str]]:  # noqa: ANN401
+    """Start one of two workers, of two CPUs each: they do not fit one host, so gradients cross the cable."""
+    trainers = {"num_workers": NUM_WORKERS, "cpus_per_worker": 2, "micro_batch_size": 8, **trainers}
+    config = run_directory.with_suffix(".yaml")
+    settings = finetune_config(run_directory, stages={"generator": stage(num_steps)}, trainers=trainers)
     config.write_text(settings.model_dump_json())
-    command = cluster.head.metamath_ray("finetune", "--config", str(config))
-    environment = cluster.head.environment
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=RUN_SECONDS, check=False)
-    assert ended.returncode == 0, ended.stderr
-    folder = tmp_path / "run" / "generator"
-    steps = [json.loads(line)["step"] for line in (folder / METRICS_FILE).read_text().splitlines()]
-    assert steps == list(range(1, NUM_STEPS + 1))
-    assert (folder / "model" / "model.safetensors").is_file()
+    command, environment = cluster.head.metamath_ray("finetune", "--config", str(config)), cluster.head.environment
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        yield process
+        _, said = process.communicate(timeout=RUN_SECONDS)
+        assert process.returncode == 0, said
+    finally:
+        end(process)
+
+
+def test_a_training_runs_over_two_hosts(cluster: Cluster, tmp_path: Path) -> None:
+    with training(cluster, tmp_path / "run", NUM_STEPS):
+        pass
+    assert len(losses(tmp_path / "run")) == NUM_STEPS
+    assert (tmp_path / "run" / "generator" / "model" / "model.safetensors").is_file()
     assert all(node.poll() is None for node in cluster.nodes)
+
+
+def test_a_training_goes_on_with_the_worker_that_is_left(cluster: Cluster, tmp_path: Path) -> None:
+    with training(cluster, tmp_path / "run", 2 * NUM_STEPS, min_workers=1, checkpoint_every_steps=2) as process:
+        wait_for_steps(tmp_path / "run" / "generator" / METRICS_FILE, 3)
+        cluster.hosts[-1].cut_off()
+        assert process.poll() is None, "the run was over before the cut"
+    assert len(losses(tmp_path / "run")) == 2 * NUM_STEPS
