@@ -26,7 +26,8 @@ class Bootstrap:
     def start(self) -> None:
         """Start the command, or resume."""
         command = self.head.metamath_ray("bootstrap", "--config", str(self._file))
-        environment, null, pipe = self.head.environment, subprocess.DEVNULL, subprocess.PIPE
+        environment = {**self.head.environment, "OPENAI_API_KEY": "which nobody looks at"}
+        null, pipe = subprocess.DEVNULL, subprocess.PIPE
         self._process = subprocess.Popen(
             command, env=environment, stdout=null, stderr=pipe, text=True, start_new_session=True
         )
