@@ -44,7 +44,7 @@ from tests.integration.heads import started_head
 
 BOOTSTRAP_FAULTS = ("driver", "worker", "engine", "node", "disk", "torn")
 OTHER_FAULTS = ("trainer", "solve")
-PROBLEMS_A_FAULT = 7
+PROBLEMS_A_FAULT = 4
 """Seed problems, so that there is work left at the last fault."""
 LONGEST_PAUSE_SECONDS = 2.0
 DISK_MIB = 64
