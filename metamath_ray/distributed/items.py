@@ -1,17 +1,19 @@
 """The one operator: work items → outcomes, a coroutine a row, stored as they finish, resumable.
 
     unfinished rows of plan.parquet ──▶ blocks of `batch_size` ──▶ ItemWorker (fixed pool) ──▶ counts
-                                                                        └──▶ outcomes/<block>-<n>.parquet
+                                                                        └──▶ outcomes/<block>-<try>-<n>.parquet
 
 A worker keeps `rows_in_flight` items going over several blocks, so that no item waits for another. It stores what has
 finished every few seconds. A shard's name begins with the hash of its block's ids: when Ray runs a block again after a
-worker died, the worker finds what is stored and does the rest only.
+worker died, the worker finds what is stored and does the rest only. A worker that is cut off is not dead and may store
+what another one stores, too; so each try has shards of its own, and who reads outcomes takes an item once.
 
 When a run has cost enough, its gate closes: no more rows are begun, and those in flight are finished and stored.
 """
 
 import asyncio
 import logging
+import uuid
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
@@ -119,7 +121,7 @@ class ItemWorker:
         stored = await asyncio.to_thread(self._stored_ids, shard)
         pending = {asyncio.create_task(self._run_row(row)) for row in rows if row["item_id"] not in stored}
         try:
-            return await self._finish(pending, shard, num_stored=len(stored))
+            return await self._finish(pending, f"{shard}-{uuid.uuid4().hex[:8]}", num_stored=len(stored))
         finally:
             for task in pending:
                 task.cancel()

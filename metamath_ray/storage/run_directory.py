@@ -16,7 +16,15 @@ from pyarrow import fs
 
 from metamath_ray.errors import RunDirectoryError
 from metamath_ray.storage import folder_lock
-from metamath_ray.storage.filesystems import below, explained, is_bucket, normalized, open_location, require_bucket
+from metamath_ray.storage.filesystems import (
+    below,
+    explained,
+    is_bucket,
+    normalized,
+    open_location,
+    reason,
+    require_bucket,
+)
 from metamath_ray.storage.manifest import Manifest
 from metamath_ray.storage.tables import ITEM_TABLES, RunTables
 
@@ -130,6 +138,7 @@ class RunDirectory:
 
     @contextmanager
     def _input(self, *parts: str) -> Iterator[Any]:
+        """Yield a file to read; what is wrong with it is said in one line, found while it is read, too."""
         filesystem, path = self._filesystem(*parts)
         with explained(self.path(*parts), "read"):
             try:
@@ -138,7 +147,12 @@ class RunDirectory:
                 require_bucket(self.root)
                 raise RunDirectoryError(f"{self.path(*parts)}: no such file; is this a run directory?") from error
             with source:
-                yield source
+                try:
+                    yield source
+                except pa.ArrowException as error:
+                    is_shard = parts[0] == "outcomes"
+                    advice = "delete it, and its items are done again" if is_shard else "choose another run_directory"
+                    raise RunDirectoryError(f"{self.path(*parts)}: damaged ({reason(error)}); {advice}") from error
 
     def read_manifest(self) -> Manifest:
         """Read what the run is."""

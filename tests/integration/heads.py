@@ -20,6 +20,8 @@ START_SECONDS = 300
 STOP_SECONDS = 60
 OBJECT_STORE_BYTES = 200 * 2**20
 RAY_VARIABLES = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+ANY_PORTS = ("--min-worker-port=0", "--max-worker-port=0")
+"""Several nodes on one host would want the same ones."""
 STARTED = "Ray runtime started."
 """What `ray start` says when its node is up."""
 
@@ -95,9 +97,11 @@ def ray_node(
     head: Head, *options: str, prefix: Sequence[str] = (), environment: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run `ray start`, as of a worker unless the options say otherwise, and wait until the node is up."""
-    joined = options if "--head" in options else (f"--address={head.address}", *options)
+    [agent] = free_ports(1)
+    worker = (f"--address={head.address}", f"--dashboard-agent-listen-port={agent}")
+    joined = options if "--head" in options else (*worker, *options)
     ray = str(Path(sys.executable).parent / "ray")
-    command = [*prefix, ray, "start", "--block", f"--object-store-memory={OBJECT_STORE_BYTES}", *joined]
+    command = [*prefix, ray, "start", "--block", f"--object-store-memory={OBJECT_STORE_BYTES}", *ANY_PORTS, *joined]
     log = Path(tempfile.mkstemp(prefix="start-", suffix=".log", dir=head.folder)[1])
     with log.open("w") as output:
         process = subprocess.Popen(

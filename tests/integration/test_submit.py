@@ -1,12 +1,8 @@
 """`metamath-ray submit` against a head of its own, with dashboard and token, that no other Ray here sees."""
 
-import os
-import shutil
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -14,18 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 
 from metamath_ray.distributed.submission import INTERRUPTED
 from metamath_ray.storage import RunDirectory, summarize
+from tests.integration.heads import START_SECONDS, started_head
 
 pytestmark = pytest.mark.slow
 
 CHECKOUT = Path(__file__).parents[2]
-START_SECONDS = 300
 JOB_SECONDS = 1500
-RAY_VARIABLES = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 JOB = """
 import os, pathlib, sys, time
 here = pathlib.Path.cwd()
@@ -63,65 +57,21 @@ class Head:
 
 @pytest.fixture(scope="module")
 def head() -> Iterator[Head]:
-    folder = Path(tempfile.mkdtemp(prefix="mr-"))
-    (folder / "token").write_text("0123456789abcdef" * 4)
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    clean = {name: value for name, value in os.environ.items() if name not in RAY_VARIABLES}
-    environment = {**clean, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(folder / "token"), "PATH": path}
-    environment |= {
-        "RAY_TMPDIR": str(folder),
-        "HF_TOKEN": "of the cluster",
-        "RAY_worker_niceness": "0",
-        "COLUMNS": "160",
-    }
-    dashboard, client, agent = _free_ports(3)
-    command = [
-        *("ray", "start", "--head", "--block", "--port=0", "--num-cpus=4", "--disable-usage-stats"),
-        *(f"--temp-dir={folder}", "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}"),
-        *(f"--ray-client-server-port={client}", f"--dashboard-agent-listen-port={agent}"),
-        f"--object-store-memory={200 * 2**20}",
-    ]
-    with (folder / "start.log").open("w") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
-    try:
-        started = Head(f"http://127.0.0.1:{dashboard}", {**environment, "HF_TOKEN": "of the laptop"})
-        _wait_until_up(started, process, folder / "start.log")
-        yield started
-    finally:
-        _end(process, folder)
-        shutil.rmtree(folder, ignore_errors=True)
+    with started_head("--num-cpus=4", variables={"HF_TOKEN": "of the cluster"}) as started:
+        unaddressed = {name: value for name, value in started.environment.items() if name != "RAY_ADDRESS"}
+        head = Head(started.dashboard, {**unaddressed, "HF_TOKEN": "of the laptop"})
+        _wait_for_dashboard(head)
+        yield head
 
 
-def _free_ports(number: int) -> list[int]:
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
-
-
-def _wait_until_up(head: Head, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_for_dashboard(head: Head) -> None:
     deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
+    while time.monotonic() < deadline:
         with suppress(httpx.HTTPError):
             if head.get("/api/jobs/").is_success:
                 return
         time.sleep(1)
-    raise AssertionError(f"the head did not come up: {log.read_text()[-2000:]}")
-
-
-def _end(process: subprocess.Popen[bytes], folder: Path) -> None:
-    """End the head and whatever it started, which names its folder, and nobody else's Ray."""
-    ours = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
-    process.terminate()
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(timeout=60)
-    for other in psutil.process_iter():
-        with suppress(psutil.Error):
-            if other in ours or str(folder) in " ".join(other.cmdline()):
-                other.kill()
-    process.kill()
-    process.wait()
+    raise AssertionError("the dashboard did not come up")
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@ import logging
 import os
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -232,3 +233,24 @@ def test_failed_items_are_read_again_on_request(run: RunDirectory) -> None:
     run.write_outcomes([outcome_to_row(o, position=0, prompt_set_hash="h", seconds=0.0) for o in outcomes], "earlier")
     assert unfinished_positions(run).tolist() == [1, 2, 3, 5, 6, 7, 8, 9, 10, 11]
     assert unfinished_positions(run, retry_failed=True).tolist() == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]
+
+
+async def test_a_worker_that_only_seemed_dead_overwrites_nothing(run: RunDirectory) -> None:
+    """Cut off, its block is run again elsewhere, and both store as many items at last, but not the same ones."""
+    mark, settings = run.claim(), ExecutionConfig(flush_seconds=0.2)
+    blocks = []
+    for slow_at in (0, NUM_ITEMS - 1):
+        runner = Runner(slow_at=slow_at)
+        job = ItemsJob(run=run, mark=mark, make_runner=partial(_same, runner), execution=settings)
+        blocks.append(asyncio.create_task(ItemWorker(job)(run.read_plan_rows(range(NUM_ITEMS)))))
+    for _ in range(100):
+        await asyncio.sleep(0.05)
+        if len(run.outcome_shards()) > 1:
+            break
+    for block in blocks:
+        block.cancel()
+    assert run.finished_ids() == {make_item(number).item_id for number in range(NUM_ITEMS)}
+
+
+def _same(runner: Runner) -> Runner:
+    return runner

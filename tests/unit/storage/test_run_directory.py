@@ -187,6 +187,22 @@ def test_what_a_killed_writer_left_is_not_read(anywhere: RunDirectory) -> None:
     assert unfinished_positions(anywhere).tolist() == [2]
 
 
+@pytest.mark.parametrize("share_left", [0.0, 0.5, 0.99])
+def test_a_torn_file_of_outcomes_is_named_and_what_to_do(run: RunDirectory, share_left: float) -> None:
+    run.write_plan(item_to_row(make_item(number), number) for number in range(3))
+    for number in range(3):
+        row = outcome_to_row(make_outcome(number), position=number, prompt_set_hash="h", seconds=1.0)
+        run.write_outcomes([row], f"shard-{number}")
+    torn = Path(run.path("outcomes", "shard-1.parquet"))
+    torn.write_bytes(torn.read_bytes()[: int(share_left * torn.stat().st_size)])
+    with pytest.raises(
+        RunDirectoryError, match=r"shard-1\.parquet: damaged \(.*\); delete it, and its items are done again"
+    ):
+        unfinished_positions(run)
+    torn.unlink()
+    assert unfinished_positions(run).tolist() == [1]
+
+
 def test_files_appear_together_or_not_at_all(anywhere: RunDirectory, tmp_path: Path) -> None:
     files = [tmp_path / "rows", tmp_path / "card"]
     for file in files:
