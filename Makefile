@@ -1,4 +1,4 @@
-# demo · test · test-all · check · bench; each first brings .venv up to date, when it is not.
+# demo · demo-full · test · test-all · check · bench; each first brings .venv up to date, when it is not.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
@@ -10,11 +10,15 @@ FIND_LINKS := $(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null)
 TORCH := $(if $(FIND_LINKS),,--torch-backend=auto)
 export UV_FIND_LINKS := $(FIND_LINKS)
 
-.PHONY: demo test test-all check bench lock clean
+.PHONY: demo demo-full test test-all check bench lock clean
 
 demo: $(INSTALLED)
 	$(BIN)/metamath-ray loop --config jobs/configs/loop_word_problems.yaml --run-directory $(DEMO)
 	$(BIN)/metamath-ray serve --question $(QUESTION)
+
+demo-full: demo
+	$(BIN)/python benchmarks/finetuning.py
+	$(BIN)/python benchmarks/augmentations.py
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -m "not slow"
