@@ -76,7 +76,7 @@ class CompletionServer(LLMServer):  # type: ignore[misc]
         seeds: list[int],
         **asked: Any,  # noqa: ANN401
     ) -> AsyncGenerator[list[tuple[int, dict[str, Any]]], None]:
-        """Sample one completion a seed: one call of Serve's, which costs as much as many a token.
+        """Sample one completion a seed, in one call of Serve's.
 
         Args:
             seeds: Of the samples.
@@ -120,7 +120,7 @@ class CompletionServer(LLMServer):  # type: ignore[misc]
         described: Callable[["RequestOutput"], dict[str, Any]],
         **sampling: Any,  # noqa: ANN401
     ) -> dict[str, Any]:
-        """Put one request to vLLM's engine itself: its OpenAI layer doubles what a short request costs here."""
+        """Put one request to vLLM's engine itself: its OpenAI layer is a sixth of what a short one costs a replica."""
         from vllm import SamplingParams  # noqa: PLC0415  (imports vLLM)
         from vllm.exceptions import VLLMClientError, VLLMError  # noqa: PLC0415
         from vllm.inputs.engine import tokens_input  # noqa: PLC0415
