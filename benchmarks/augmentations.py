@@ -1,6 +1,6 @@
 """What each augmentation teaches, and all four, at equal numbers of rows: the control that the paper's table 3 lacks.
 
-    python benchmarks/augmentations.py [--quick] [--directory runs/finetuning]
+    python benchmarks/augmentations.py [--quick] [--seeds 3] [--directory runs/finetuning]
 
 The teacher bootstraps the training problems (the run of `finetuning.py`, if that has been made). The embedded base then
 learns equally many rows of one augmentation, as many of all four in equal parts, or as many reference solutions; it is
@@ -108,9 +108,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="tiny sets: that it runs, not what it gains")
     parser.add_argument("--directory", type=Path, default=Path("runs/finetuning"))
+    parser.add_argument("--seeds", type=int, default=3, help="trainings of each arm, by the seeds 0, 1, …")
     given = parser.parse_args()
+    runs = Runs(given.directory, quick=given.quick)
+    runs.seeds = range(1 if given.quick else given.seeds)
     num_rows, num_held_out = (20, 40) if given.quick else (1000, 500)
-    found = Arms(Runs(given.directory, quick=given.quick), num_rows=num_rows, num_held_out=num_held_out).train()
+    found = Arms(runs, num_rows=num_rows, num_held_out=num_held_out).train()
     figures = {
         kind: show(f"Greedy accuracy on {kind} problems, %", {arm: kinds[kind] for arm, kinds in found.items()})
         for kind in ("forward", "backward")

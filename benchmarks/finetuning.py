@@ -48,7 +48,7 @@ class Runs:
         self.folder = folder
         self.num_seed_problems, self.num_held_out = (60, 60) if quick else (1000, 1000)
         self.num_sampled_problems = 60 if quick else 3000
-        self.seeds = (0,) if quick else (0, 1, 2)
+        self.seeds: Sequence[int] = (0,) if quick else (0, 1, 2)
 
     def metamath_ray(self, command: str, name: str, config: Config) -> Path:
         """Run a command of ours by a configuration that is kept; return the run's folder.
