@@ -369,6 +369,7 @@ def steps_told(run: RunDirectory, *stage: str) -> list[int]:
     return [json.loads(line)["step"] for line in text.splitlines()]
 
 
+@pytest.mark.slow
 def test_a_fine_tuning_in_a_bucket_is_killed_resumed_and_leaves_its_models_there(cluster: Cluster, bucket: str) -> None:
     run = RunDirectory(below(bucket, "runs", "tuned"))
     command = [sys.executable, "-c", FINETUNER, finetune_config(run.root).model_dump_json()]
