@@ -55,6 +55,7 @@ def worker_lines(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in texts if line.startswith("{")]
 
 
+@pytest.mark.slow
 def test_workers_log_what_they_stored_with_ids_and_without_a_text(job: tuple[Path, str]) -> None:
     folder, _ = job
     said = worker_lines(folder)
@@ -65,6 +66,7 @@ def test_workers_log_what_they_stored_with_ids_and_without_a_text(job: tuple[Pat
     assert "pears" not in json.dumps(said)
 
 
+@pytest.mark.slow
 def test_figures_of_a_job_are_exported(job: tuple[Path, str]) -> None:
     folder, exported = job
     [line] = [line for line in exported.splitlines() if line.startswith("ray_metamath_items_total{")]
