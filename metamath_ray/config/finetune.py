@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_serializer, field_validator, model_validator
 
 from metamath_ray.config.base import FrozenConfig, RayConfig, SourceConfig
 from metamath_ray.config.bootstrap import ExecutionConfig, SamplingConfig, ServeEngineConfig
@@ -48,8 +48,9 @@ class DrawConfig(FrozenConfig):
 class SamplesConfig(FrozenConfig):
     """Graded samples of the generator, out of which a verifier learns."""
 
-    path: str | None = None
-    """Parquet file or folder of samples, or the run directory of a bootstrap with answer augmentation."""
+    path: tuple[str, ...] | None = Field(default=None, min_length=1)
+    """Parquet file or folder of samples, or the run directory of a bootstrap with answer augmentation; or several of
+    them, as a list. Equal solutions of a problem count once."""
     draw: DrawConfig | None = None
     """Draw them from the model of the stage before, or from the model that the run starts with."""
     max_pairs_per_problem: int = Field(default=10, ge=1)
@@ -59,6 +60,16 @@ class SamplesConfig(FrozenConfig):
     help with those that are solved right and wrong; "equal" thins the more frequent class of what is in no pair."""
     validation_share: float = Field(default=0.1, gt=0, lt=1)
     """Share of the problems kept apart, to measure the verifier on."""
+
+    @field_validator("path", mode="before")
+    @classmethod
+    def _path_alone(cls, given: object) -> object:
+        return (given,) if isinstance(given, str) else given
+
+    @field_serializer("path")
+    def _one_alone(self, path: tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        """One table is the same configuration alone and in a list, and the one that older runs have stored."""
+        return path[0] if path is not None and len(path) == 1 else path
 
     @model_validator(mode="after")
     def _one_source(self) -> "SamplesConfig":

@@ -1,11 +1,7 @@
-"""The loop: named steps in order, each one of our commands with its configuration, made of what earlier steps made.
-
-A string that begins with "@" is a reference: "@step/path" is a path in that step's folder, "@previous/step/path" the
-same in the round before.
-"""
+"""The loop: named steps in order, each one of our commands with its configuration, made of what earlier steps made."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, Self
@@ -17,6 +13,7 @@ from metamath_ray.config.base import FrozenConfig, GivenSettings, describe_valid
 from metamath_ray.config.bootstrap import BootstrapCommand, ExportCommand
 from metamath_ray.config.evaluate import EvaluateCommand
 from metamath_ray.config.finetune import FinetuneCommand
+from metamath_ray.config.references import Reference, Rounds, put_in, references
 from metamath_ray.config.sample import SampleCommand
 from metamath_ray.errors import ConfigError
 
@@ -51,63 +48,8 @@ COMMANDS: dict[StepCommand, CommandForm] = {
     "evaluate": CommandForm(config_class=EvaluateCommand, product="results.json", folder="output", is_guest=True),
 }
 
-RESERVED_NAME = re.compile(r"steps|superseded|previous|logs|round_\d+")
+RESERVED_NAME = re.compile(r"steps|superseded|previous|rounds|logs|round_\d+")
 """Names in the loop's folder, and in references."""
-_REFERENCE = re.compile(r"@(?P<previous>previous/)?(?P<step>[^\W\d]\w*)(?:/(?P<rest>[^/]+(?:/[^/]+)*))?")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reference:
-    """A path in another step's folder.
-
-    Attributes:
-        rest: Path below the folder; "" is the folder itself.
-        is_previous: The step of the round before.
-    """
-
-    step: str
-    rest: str = ""
-    is_previous: bool = False
-
-    def __str__(self) -> str:
-        return "@" + "/".join(filter(None, ("previous" if self.is_previous else "", self.step, self.rest)))
-
-
-def parse_reference(text: str) -> Reference:
-    """Read a string that begins with "@".
-
-    Raises:
-        ConfigError: It is no reference.
-    """
-    match = _REFERENCE.fullmatch(text)
-    if match is None or {".", ".."} & set((match["rest"] or "").split("/")):
-        raise ConfigError(f'"{text}" is no reference; write "@step/path" or, in later_rounds, "@previous/step/path"')
-    return Reference(step=match["step"], rest=match["rest"] or "", is_previous=bool(match["previous"]))
-
-
-def put_in(value: Any, replace: Callable[[Reference], str]) -> Any:  # noqa: ANN401  (what YAML holds)
-    """Return the settings with a text in each reference's place."""
-    match value:
-        case str() if value.startswith("@"):
-            return replace(parse_reference(value))
-        case Mapping():
-            return {key: put_in(item, replace) for key, item in value.items()}
-        case list() | tuple():
-            return [put_in(item, replace) for item in value]
-    return value
-
-
-def references(value: Any) -> Iterator[Reference]:  # noqa: ANN401  (what YAML holds)
-    """Yield the references in settings."""
-    match value:
-        case str() if value.startswith("@"):
-            yield parse_reference(value)
-        case Mapping():
-            for item in value.values():
-                yield from references(item)
-        case list() | tuple():
-            for item in value:
-                yield from references(item)
 
 
 def merged(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,7 +88,7 @@ class StepConfig(FrozenConfig):
 
     command: StepCommand
     """Which command; its own settings stand beside this one. The loop sets the folder. A value "@step/path" is a path
-    in the folder of an earlier step."""
+    in the folder of an earlier step, "@rounds/step/path" a list of the same in this round and all before."""
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -218,11 +160,12 @@ def _check_round(config: LoopConfig, round_number: int) -> None:
 
 
 def _check_reference(reference: Reference, names: list[str], position: int, round_number: int) -> None:
-    if reference.is_previous and round_number == 1:
+    is_previous = reference.rounds is Rounds.PREVIOUS
+    if is_previous and round_number == 1:
         raise ConfigError(f'"{reference}" belongs into later_rounds; before the first round there is none')
-    known = names if reference.is_previous else names[:position]
+    known = names if is_previous else names[:position]
     if reference.step not in known:
-        where = "step of the round before" if reference.is_previous else "earlier step"
+        where = "step of the round before" if is_previous else "earlier step"
         raise ConfigError(f'"{reference}" names no {where}; there is {", ".join(known) or "none"}')
 
 
@@ -238,7 +181,8 @@ def _check_folder(command: StepCommand, settings: Mapping[str, Any]) -> None:
 
 def _check_settings(command: StepCommand, settings: Mapping[str, Any]) -> None:
     form = COMMANDS[command]
+    filled = put_in(settings, lambda reference: ["folder"] if reference.rounds is Rounds.SO_FAR else "folder")
     try:
-        parse_settings(command, {form.folder: "folder", **put_in(settings, lambda _: "folder")})
+        parse_settings(command, {form.folder: "folder", **filled})
     except ValidationError as error:
         raise ConfigError(f"{describe_validation_error(error)} (see `metamath-ray {command} --help`)") from error

@@ -150,11 +150,11 @@ def _prepare(name: str, folder: RunDirectory, stage: StageConfig, checked: Check
 def _sample_set(folder: RunDirectory, stage: StageConfig, seed: int) -> SampleSet | None:
     if stage.samples is None:
         return None
-    return SampleSet(_samples_path(folder, stage), stage.samples, seed=seed, with_pairs=stage.pairwise_weight > 0)
+    return SampleSet(_sample_paths(folder, stage), stage.samples, seed=seed, with_pairs=stage.pairwise_weight > 0)
 
 
-def _samples_path(folder: RunDirectory, stage: StageConfig) -> str:
-    return (stage.samples and stage.samples.path) or folder.path("samples")
+def _sample_paths(folder: RunDirectory, stage: StageConfig) -> tuple[str, ...]:
+    return (stage.samples and stage.samples.path) or (folder.path("samples"),)
 
 
 def _examples(stage: StageConfig, samples: SampleSet | None, seed: int) -> Iterator[Example]:
@@ -209,4 +209,4 @@ def _measured(folder: RunDirectory, stage: StageConfig, checked: Checked) -> dic
 
 
 def _held_out_samples(folder: RunDirectory, stage: StageConfig, seed: int) -> list[JudgedSample]:
-    return held_out_samples(_samples_path(folder, stage), stage.samples, seed=seed) if stage.samples else []
+    return held_out_samples(_sample_paths(folder, stage), stage.samples, seed=seed) if stage.samples else []

@@ -115,8 +115,9 @@ def _label_tokens(config: FinetuneConfig, prompt: VerifierPrompt, tokenizer: Tok
 
 
 def _check_data(name: str, stage: StageConfig) -> None:
-    paths = [stage.solutions.rows if stage.solutions else None, stage.samples.path if stage.samples else None]
-    for path in filter(None, paths):
+    rows = stage.solutions.rows if stage.solutions else None
+    samples = stage.samples.path if stage.samples else None
+    for path in (*([rows] if rows else ()), *(samples or ())):
         if not is_there(path):
             raise DataError(f"stages.{name}: {path}: no such file or folder")
     if stage.solutions and stage.solutions.problems:
@@ -200,8 +201,8 @@ def _content(checked: Checked) -> dict[str, Any]:
 
 def _samples_hash(samples: SamplesConfig) -> list[str | None]:
     """Hash what is read: of a bootstrap's run directory, its plan and its outcomes."""
-    if samples.path is None:
-        return []
-    run = RunDirectory(samples.path)
-    parts = [["plan.parquet"], ["outcomes"]] if run.exists("manifest.json") else [[]]
-    return [content_hash(run.path(*part)) for part in parts]
+    hashes = []
+    for run in map(RunDirectory, samples.path or ()):
+        parts = [["plan.parquet"], ["outcomes"]] if run.exists("manifest.json") else [[]]
+        hashes += [content_hash(run.path(*part)) for part in parts]
+    return hashes

@@ -26,8 +26,9 @@ def training_rows_of(configuration: Mapping[str, Any]) -> TrainingRows:
     Raises:
         ModelError: What a model's folder says of itself is damaged.
     """
-    model = _text(configuration, ("engine", "model"))
-    found = {path: is_plain and is_there(expanded(path)) for path, is_plain in (_named_by(model) if model else ())}
+    models = _texts(configuration, ("engine", "model"))
+    named = (one for model in models for one in _named_by(model))
+    found = {path: is_plain and is_there(expanded(path)) for path, is_plain in named}
     return TrainingRows(
         looked_through=tuple(path for path in found if found[path]),
         left_out=tuple(path for path in found if not found[path]),
@@ -44,8 +45,8 @@ def _named_by(model: str) -> Iterator[tuple[str, bool]]:
         seen.add(folder)
         training = metadata.get("training")
         for keys in _NAMED_IN:
-            if path := _text(training, keys):
-                yield path, _text(training, (*keys[:-1], "fields", "question")) is None
+            for path in _texts(training, keys):
+                yield path, not _texts(training, (*keys[:-1], "fields", "question"))
         folder = _parent(folder, str(metadata.get("parent")))
 
 
@@ -55,8 +56,9 @@ def _parent(folder: Path, parent: str) -> Path:
     return before if before.is_dir() else Path(parent).expanduser().absolute()
 
 
-def _text(settings: object, keys: tuple[str, ...]) -> str | None:
-    """Return the text that stands at nested keys."""
+def _texts(settings: object, keys: tuple[str, ...]) -> list[str]:
+    """Return the text that stands at nested keys, or the texts of a list."""
     for key in keys:
         settings = settings.get(key) if isinstance(settings, Mapping) else None
-    return settings if isinstance(settings, str) else None
+    found = settings if isinstance(settings, list) else [settings]
+    return [text for text in found if isinstance(text, str) and text]

@@ -10,12 +10,12 @@ from typing import Any
 from metamath_ray.config.base import FrozenConfig
 from metamath_ray.config.bootstrap import BootstrapConfig
 from metamath_ray.config.finetune import FinetuneConfig
-from metamath_ray.config.loop import parse_settings, put_in
+from metamath_ray.config.loop import parse_settings
 from metamath_ray.config.sample import SampleConfig
 from metamath_ray.datasets.files import source_hash
 from metamath_ray.errors import ConfigError
 from metamath_ray.inference.models import model_hash
-from metamath_ray.loop.steps import Step
+from metamath_ray.loop.steps import Place, Step
 from metamath_ray.types import content_id
 
 FILE_SETTINGS = frozenset({"path", "rows", "prompt_set", "verifier_prompt", "greedy", "validation", "training_rows"})
@@ -62,11 +62,11 @@ def inputs_of(step: Step, hashes: Mapping[str, str], root: Path) -> Inputs:
     Raises:
         ConfigError: It names a file in the loop's folder by its path, so that who makes it is not known.
     """
-    named = {
-        reference: f"{place.name}#{content_id(hashes[label] for label in place.made_by)[:12]}"
-        for reference, place in step.places.items()
-    }
-    settings = {step.form.folder: "", **put_in(step.settings, named.__getitem__)}
+
+    def named(place: Place) -> str:
+        return f"{place.name}#{content_id(hashes[label] for label in place.made_by)[:12]}"
+
+    settings = {step.form.folder: "", **step.filled(named)}
     content = deciding(parse_settings(step.command, settings))
     files = dict(_file_hashes(content, step.label, root))
     return Inputs(content={"command": step.command, **content, "files": files, "version": version("metamath-ray")})

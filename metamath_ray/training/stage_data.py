@@ -129,21 +129,23 @@ class SampleSet:
         selection: What was chosen.
     """
 
-    def __init__(self, path: str, config: SamplesConfig, *, seed: int, with_pairs: bool) -> None:
+    def __init__(self, paths: tuple[str, ...], config: SamplesConfig, *, seed: int, with_pairs: bool) -> None:
         wants_pairs = with_pairs or config.balance == "within_problems"
         self._problems: dict[str, tuple[str, str]] = {}
         self._completions: dict[GradedSample, str] = {}
-        for row in _usable_rows(path, "train", config, seed):
+        samples: list[GradedSample] = []
+        for row in (row for path in paths for row in _usable_rows(path, "train", config, seed)):
             self._problems.setdefault(row["problem_id"], (row["problem"]["source"], row["problem"]["question"]))
-            self._completions[graded_sample(row)] = row["completion"]
+            samples.append(graded_sample(row))
+            self._completions.setdefault(samples[-1], row["completion"])
         self.selection: Selection = select_examples(
-            self._completions,
+            samples,
             max_pairs_per_problem=config.max_pairs_per_problem if wants_pairs else 0,
             balance=config.balance,
             seed=seed,
         )
         if not (self.selection.pairs or self.selection.singles):
-            raise DataError(f"{path}: no example to learn from: {self.selection.describe()}")
+            raise DataError(f"{', '.join(paths)}: no example to learn from: {self.selection.describe()}")
 
     def examples(self, *, with_singles: bool) -> Iterator[Example]:
         """Return pairs, then singles.
@@ -179,21 +181,31 @@ class JudgedSample:
     is_correct: bool
 
 
-def held_out_samples(path: str, config: SamplesConfig, *, seed: int) -> list[JudgedSample]:
+def held_out_samples(paths: tuple[str, ...], config: SamplesConfig, *, seed: int) -> list[JudgedSample]:
     """Read the usable samples of the problems that are kept apart.
+
+    A text of a problem counts in the first table that has it, as often as it was sampled there.
 
     Raises:
         DataError: One answers a problem of the split "test".
     """
-    return [
-        JudgedSample(
-            problem_id=row["problem_id"],
-            question=row["problem"]["question"],
-            completion=row["completion"],
-            is_correct=graded_sample(row).is_correct,
-        )
-        for row in _usable_rows(path, "validation", config, seed)
-    ]
+    found: list[JudgedSample] = []
+    tables: dict[tuple[str, str], int] = {}
+    for table, path in enumerate(paths):
+        for row in _usable_rows(path, "validation", config, seed):
+            sample = graded_sample(row)
+            if tables.setdefault((sample.problem_id, sample.text_hash), table) == table:
+                found.append(_judged(row, sample))
+    return found
+
+
+def _judged(row: Mapping[str, Any], sample: GradedSample) -> JudgedSample:
+    return JudgedSample(
+        problem_id=sample.problem_id,
+        question=row["problem"]["question"],
+        completion=row["completion"],
+        is_correct=sample.is_correct,
+    )
 
 
 def _usable_rows(path: str, side: str, config: SamplesConfig, seed: int) -> Iterator[Mapping[str, Any]]:

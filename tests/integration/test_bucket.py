@@ -261,8 +261,8 @@ def test_fine_tuning_learns_from_a_run_in_a_bucket(run: RunDirectory, tmp_path: 
             next(solution_examples(SolutionsConfig(rows=one.root), seed=0))
         export_run(one, ExportConfig())
         solutions.append(list(solution_examples(SolutionsConfig(rows=one.root), seed=0)))
-        config = SamplesConfig(path=one.root, validation_share=0.01)
-        examples.append(list(SampleSet(one.root, config, seed=0, with_pairs=True).examples(with_singles=True)))
+        config = SamplesConfig(path=(one.root,), validation_share=0.01)
+        examples.append(list(SampleSet((one.root,), config, seed=0, with_pairs=True).examples(with_singles=True)))
         hashes.append([content_hash(one.path(part)) for part in ("outcomes", "plan.parquet")])
     assert solutions[0] == solutions[1] != []
     assert examples[0] == examples[1] != []

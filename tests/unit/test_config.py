@@ -103,3 +103,17 @@ def test_which_machines_train_does_not_change_what_a_run_is() -> None:
 )
 def test_what_changes_the_weights_changes_what_a_run_is(stage: dict[str, Any], run: dict[str, Any]) -> None:
     assert finetune_config(stage=stage, run=run).content() != finetune_config().content()
+
+
+@pytest.mark.parametrize(
+    ("given", "kept", "written"),
+    [("s", ("s",), "s"), (["s"], ("s",), "s"), (["s", "t"], ("s", "t"), ["s", "t"]), (None, None, None)],
+)
+def test_one_table_of_samples_is_the_same_alone_and_in_a_list(given: object, kept: object, written: object) -> None:
+    draw = None if given else {"problems": {"format": "word_problems", "limit": 9}}
+    run = finetune_config(stage={"samples": {"path": given, "draw": draw}})
+    samples = run.stages["generator"].samples
+    assert samples is not None
+    assert samples.path == kept
+    assert run.content()["stages"]["generator"]["samples"]["path"] == written
+    assert FinetuneConfig.model_validate(run.model_dump(mode="json")) == run

@@ -13,6 +13,7 @@ from metamath_ray.embedded import checkpoint_path
 from metamath_ray.errors import ConfigError, DataError, ModelError, PromptError, RunDirectoryError, UserError
 from metamath_ray.prompts import load_prompt_set
 from metamath_ray.storage import RunDirectory
+from metamath_ray.storage.locations import content_hash
 
 PROBLEMS: dict[str, Any] = {"problems": {"format": "word_problems", "split": "train", "limit": 3}}
 
@@ -72,6 +73,7 @@ MISSING = {"format": "jsonl", "path": "/no/such/rows.jsonl"}
         {"stages": {"generator": {"solutions": {"rows": "/no/such/rows.jsonl"}}}},
         {"stages": {"generator": {"solutions": {"problems": MISSING}}}},
         {"stages": {"verifier": {"samples": {"path": "/no/such/samples"}}}},
+        {"stages": {"verifier": {"samples": {"path": [str(checkpoint_path("base")), "/no/such/samples"]}}}},
         {"stages": {"verifier": {"samples": {"draw": {"problems": MISSING}}}}},
         {"held_out": {"problems": MISSING}},
         {"held_out": {"problems": {"format": "word_problems", "limit": 3}}},
@@ -118,6 +120,28 @@ def test_a_run_without_a_data_set_says_so_before_anything_starts(tmp_path: Path)
     config = config_of(tmp_path, stages={"generator": {"solutions": {"rows": str(rows)}}})
     with pytest.raises(DataError, match="metamath-ray export"):
         open_run(RunDirectory(config.run_directory), check(config))
+
+
+def hashes_of(folder: Path, *tables: Path) -> object:
+    stages = {"verifier": {"samples": {"path": [str(table) for table in tables]}}}
+    config = config_of(
+        folder, stages=stages, run_directory=str(folder / "-".join(["run", *(table.name for table in tables)]))
+    )
+    return open_run(RunDirectory(config.run_directory), check(config)).content["data_hashes"]["verifier"][1]
+
+
+def test_each_table_of_samples_decides_as_it_does_alone(tmp_path: Path) -> None:
+    (tmp_path / "table.parquet").write_bytes(b"samples")
+    run = rows_of_a_run(tmp_path / "bootstrap")
+    (run / "plan.parquet").write_bytes(b"plan")
+    tables = [tmp_path / "table.parquet", run]
+    alone = [hashes_of(tmp_path, table) for table in tables]
+    assert alone[0] == [content_hash(str(tmp_path / "table.parquet"))]
+    assert alone[1] == [content_hash(str(run / "plan.parquet")), None]
+    assert hashes_of(tmp_path, *tables) == [*alone[0], *alone[1]]
+    (run / "plan.parquet").write_bytes(b"another plan")
+    with pytest.raises(RunDirectoryError, match=r"data_hashes\.verifier"):
+        hashes_of(tmp_path, *tables)
 
 
 def test_an_interrupted_stage_is_not_resumed_by_another_zero_stage(tmp_path: Path) -> None:

@@ -108,6 +108,11 @@ def test_what_a_stage_learns_from_is_found_in_what_fine_tuning_keeps_of_it(
     assert found(model(tmp_path / "run/generator/model", "a/b", seed=0, **kept)).left_out == ("x.jsonl",)
 
 
+def test_of_several_tables_of_samples_each_is_found(tmp_path: Path) -> None:
+    kept = StageConfig.model_validate({"samples": {"path": ["b.jsonl", "a.jsonl"]}}).model_dump(mode="json")
+    assert found(model(tmp_path / "run/generator/model", "a/b", **kept)).left_out == ("b.jsonl", "a.jsonl")
+
+
 def test_parents_in_a_circle_end(tmp_path: Path) -> None:
     run = tmp_path / "run"
     model(run / "one/model", "two", solutions={"rows": rows(tmp_path)})

@@ -25,6 +25,14 @@ STEPS: dict[str, Any] = {
         "engine": {"model": "@generator/generator/model"},
     },
 }
+JUDGED: dict[str, Any] = {
+    **STEPS,
+    "verifier": {
+        "command": "finetune",
+        "stages": {"verifier": {"samples": {"path": "@rounds/test/samples.parquet"}}},
+    },
+}
+"""With a verifier that learns from the samples of all rounds."""
 PREVIOUS = {"bootstrap": {"engine": {"model": "@previous/generator/generator/model"}}}
 
 

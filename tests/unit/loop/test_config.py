@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from metamath_ray.arguments import parse_arguments
 from metamath_ray.config import describe_validation_error
-from metamath_ray.config.loop import COMMANDS, LoopCommand, Reference, StepCommand, merged, parse_reference, put_in
+from metamath_ray.config.loop import COMMANDS, LoopCommand, StepCommand, merged
+from metamath_ray.config.references import Reference, Rounds, parse_reference, put_in
 from metamath_ray.errors import ConfigError
 from tests.unit.loop.loops import STEPS, loop_config
 
@@ -18,12 +19,12 @@ ROOT = Path(__file__).parents[3]
 REFUSED: list[dict[str, Any]] = json.loads((ROOT / "tests/data/loop_refused.json").read_text("utf-8"))
 BOOTSTRAP = {"bootstrap": STEPS["bootstrap"]}
 
-NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,6}", fullmatch=True).filter(lambda name: name != "previous")
+NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,6}", fullmatch=True).filter(lambda name: name not in ("previous", "rounds"))
 REFERENCES = st.builds(
-    lambda step, rest, is_previous: Reference(step=step, rest="/".join(rest), is_previous=is_previous),
+    lambda step, rest, rounds: Reference(step=step, rest="/".join(rest), rounds=rounds),
     NAMES,
     st.lists(NAMES, max_size=3),
-    st.booleans(),
+    st.sampled_from(Rounds),
 )
 PLAIN = st.text(max_size=8).filter(lambda text: not text.startswith("@")) | st.integers() | st.booleans() | st.none()
 SETTINGS = st.recursive(
@@ -69,6 +70,18 @@ def test_no_reference_is_left_when_paths_are_put_in(settings: Any) -> None:  # n
 @given(SETTINGS)
 def test_what_is_no_reference_stays_as_it_is(settings: Any) -> None:  # noqa: ANN401
     assert put_in(settings, str) == settings
+
+
+def test_a_list_stands_alone_or_joins_the_list_that_it_stands_in() -> None:
+    def replace(reference: Reference) -> str | list[str]:
+        return ["one", "two"] if reference.rounds is Rounds.SO_FAR else reference.step
+
+    given = {"alone": "@rounds/a", "joined": ["before", "@rounds/a", "@b"], "deep": [{"path": "@rounds/a"}]}
+    assert put_in(given, replace) == {
+        "alone": ["one", "two"],
+        "joined": ["before", "one", "two", "b"],
+        "deep": [{"path": ["one", "two"]}],
+    }
 
 
 @given(st.dictionaries(NAMES, SETTINGS, max_size=3), st.dictionaries(NAMES, SETTINGS, max_size=3))

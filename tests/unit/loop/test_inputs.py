@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from metamath_ray.errors import ConfigError
 from metamath_ray.loop.inputs import Inputs, inputs_of
 from metamath_ray.loop.steps import unfold
-from tests.unit.loop.loops import STEPS, loop_config, with_step
+from tests.unit.loop.loops import JUDGED, STEPS, loop_config, with_step
 
 HASHES = dict.fromkeys(STEPS, "0" * 24)
 PROBLEMS = STEPS["test"]["problems"]
@@ -224,3 +224,41 @@ def test_a_retrained_verifier_scores_the_same_samples(tmp_path: Path) -> None:
     after = inputs_of(step, {**HASHES, "judge": "1"}, root)
     assert after.hash != before.hash
     assert after.can_grow_from(before.content)
+
+
+@pytest.mark.parametrize(
+    ("changed", "changes"), [("round_1/test", True), ("round_2/test", True), ("round_3/test", False)]
+)
+def test_every_round_so_far_counts_and_no_later_one(changed: str, changes: bool, tmp_path: Path) -> None:
+    config = loop_config(tmp_path, steps=JUDGED, rounds=3)
+    steps = unfold(config)
+    hashes = dict.fromkeys(steps, "0" * 24)
+    before, after = (
+        inputs_of(steps["round_2/verifier"], found, Path(config.run_directory))
+        for found in (hashes, {**hashes, changed: "1" * 24})
+    )
+    assert (after.hash != before.hash) is changes
+
+
+def test_of_one_round_all_rounds_are_that_one(tmp_path: Path) -> None:
+    stages = {"verifier": {"samples": {"path": "@test/samples.parquet"}}}
+    alone = {**JUDGED, "verifier": {**JUDGED["verifier"], "stages": stages}}
+    root = tmp_path / "loop"
+    here, there = (unfold(loop_config(tmp_path, steps=steps))["verifier"] for steps in (JUDGED, alone))
+    assert inputs_of(here, HASHES, root) == inputs_of(there, HASHES, root)
+
+
+def test_each_of_several_files_counts_and_none_lies_in_the_loops_folder(tmp_path: Path) -> None:
+    (tmp_path / "b.parquet").write_bytes(b"one")
+    paths = ["@test/samples.parquet", str(tmp_path / "b.parquet")]
+
+    def found(*more: str) -> Inputs:
+        stages = {"verifier": {"samples": {"path": [*paths, *more]}}}
+        config = loop_config(tmp_path, steps={**JUDGED, "verifier": {**JUDGED["verifier"], "stages": stages}})
+        return inputs_of(unfold(config)["verifier"], HASHES, Path(config.run_directory))
+
+    before = found()
+    (tmp_path / "b.parquet").write_bytes(b"two")
+    assert found().hash != before.hash
+    with pytest.raises(ConfigError, match=r"verifier: stages.verifier.samples.path.2 .* name its step"):
+        found(str(tmp_path / "loop" / "test" / "samples.parquet"))

@@ -15,7 +15,17 @@ from metamath_ray.errors import ConfigError, RunDirectoryError
 from metamath_ray.loop import loop_table
 from metamath_ray.loop.steps import unfold
 from metamath_ray.storage import RunDirectory
-from tests.unit.loop.loops import PREVIOUS, STEPS, Commands, everything, loop_config, record, states, with_step
+from tests.unit.loop.loops import (
+    JUDGED,
+    PREVIOUS,
+    STEPS,
+    Commands,
+    everything,
+    loop_config,
+    record,
+    states,
+    with_step,
+)
 
 ALL = list(STEPS)
 SAMPLE_SEED: dict[str, Any] = with_step("test", seed=7)
@@ -299,6 +309,27 @@ def test_rounds_follow_each_other_and_more_may_join(tmp_path: Path, commands: Co
     assert commands.ran == [f"round_3/{name}" for name in ALL]
     model = str(tmp_path / "loop/round_2/generator/generator/model")
     assert commands.settings[0]["engine"]["model"] == model
+
+
+def test_a_round_that_joins_learns_from_all_and_leaves_the_earlier_as_they_are(
+    tmp_path: Path, commands: Commands
+) -> None:
+    commands.loop(loop_config(tmp_path, steps=JUDGED, rounds=2))
+    config = loop_config(tmp_path, steps=JUDGED, rounds=3)
+    commands.loop(config)
+    assert commands.ran == [f"round_3/{name}" for name in JUDGED]
+    assert commands.settings[-1]["stages"]["verifier"]["samples"]["path"] == [
+        str(tmp_path / f"loop/round_{number}/test/samples.parquet") for number in (1, 2, 3)
+    ]
+    made_from = record(config, "round_3/verifier").made_from
+    assert list(made_from) == [f"round_{number}/test" for number in (1, 2, 3)]
+
+
+def test_a_round_made_again_is_learned_from_again_in_every_later_round(tmp_path: Path, commands: Commands) -> None:
+    commands.loop(loop_config(tmp_path, steps=JUDGED, rounds=2))
+    changed = {**JUDGED, "test": {**JUDGED["test"], "seed": 7}}
+    commands.loop(loop_config(tmp_path, steps=changed, rounds=2, later_rounds={"test": {"seed": 0}}))
+    assert commands.ran == ["round_1/test", "round_1/verifier", "round_2/verifier"]
 
 
 def test_a_change_of_later_rounds_leaves_the_first_as_it_is(tmp_path: Path, commands: Commands) -> None:

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from metamath_ray.loop.steps import unfold
-from tests.unit.loop.loops import PREVIOUS, STEPS, loop_config
+from tests.unit.loop.loops import JUDGED, PREVIOUS, STEPS, loop_config
 
 
 def test_one_round_has_no_folder_of_its_own(tmp_path: Path) -> None:
@@ -54,3 +54,36 @@ def test_paths_do_not_depend_on_where_one_stands(tmp_path: Path) -> None:
     step = unfold(loop_config(tmp_path, run_directory="runs/x"))["test"]
     assert Path(step.resolved()["engine"]["model"]).is_absolute()
     assert Path(step.resolved()["run_directory"]).is_absolute()
+
+
+def test_all_rounds_so_far_are_a_list_with_the_oldest_first(tmp_path: Path) -> None:
+    steps = unfold(loop_config(tmp_path, steps=JUDGED, rounds=3))
+    for number in (1, 2, 3):
+        verifier = steps[f"round_{number}/verifier"]
+        assert verifier.resolved()["stages"]["verifier"]["samples"]["path"] == [
+            str(tmp_path / f"loop/round_{one}/test/samples.parquet") for one in range(1, number + 1)
+        ]
+        assert verifier.made_from == tuple(f"round_{one}/test" for one in range(1, number + 1))
+
+
+def test_of_one_round_all_rounds_are_a_list_of_one(tmp_path: Path) -> None:
+    verifier = unfold(loop_config(tmp_path, steps=JUDGED))["verifier"]
+    assert verifier.resolved()["stages"]["verifier"]["samples"]["path"] == [str(tmp_path / "loop/test/samples.parquet")]
+    assert verifier.made_from == ("test",)
+
+
+def test_of_all_rounds_each_is_made_from_all_who_wrote_into_its_folder(tmp_path: Path) -> None:
+    evaluation = {
+        "command": "evaluate",
+        "models": {"one": {"path": "@test"}},
+        "training_rows": ["rows.jsonl", "@rounds/dataset/dataset/metamathqa.jsonl"],
+    }
+    step = unfold(loop_config(tmp_path, steps={**STEPS, "evaluation": evaluation}, rounds=2))["round_2/evaluation"]
+    assert step.resolved()["training_rows"] == [
+        "rows.jsonl",
+        *(str(tmp_path / f"loop/round_{number}/bootstrap/dataset/metamathqa.jsonl") for number in (1, 2)),
+    ]
+    assert set(step.made_from) == {
+        "round_2/test",
+        *(f"round_{number}/{name}" for number in (1, 2) for name in ("bootstrap", "dataset")),
+    }

@@ -205,12 +205,12 @@ def written(
 
 def sample_set(rows: list[dict[str, Any]], folder: Path, *, with_pairs: bool = True, max_pairs: int = 10) -> SampleSet:
     path, config = written(rows, folder, max_pairs_per_problem=max_pairs)
-    return SampleSet(path, config, seed=0, with_pairs=with_pairs)
+    return SampleSet((path,), config, seed=0, with_pairs=with_pairs)
 
 
 def held_out(rows: list[dict[str, Any]], folder: Path) -> list[JudgedSample]:
     path, config = written(rows, folder)
-    return held_out_samples(path, config, seed=0)
+    return held_out_samples((path,), config, seed=0)
 
 
 MIXED = [
@@ -221,9 +221,9 @@ MIXED = [
 
 def sides(folder: Path, *, seed: int = 0) -> tuple[set[str], set[str]]:
     path, config = written(MIXED, folder)
-    samples = SampleSet(path, config, seed=seed, with_pairs=True)
+    samples = SampleSet((path,), config, seed=seed, with_pairs=True)
     learned = {example.question for example in samples.examples(with_singles=True)}
-    return learned, {sample.question for sample in held_out_samples(path, config, seed=seed)}
+    return learned, {sample.question for sample in held_out_samples((path,), config, seed=seed)}
 
 
 def test_a_problem_is_learned_or_held_out_and_never_both(tmp_path: Path) -> None:
@@ -267,7 +267,7 @@ def test_without_pairs_every_sample_is_judged_by_itself(tmp_path: Path) -> None:
 
 def test_balanced_within_problems_the_pointwise_loss_alone_sees_as_many_right_as_wrong_of_each(tmp_path: Path) -> None:
     path, config = written(MIXED, tmp_path, balance="within_problems")
-    examples = list(SampleSet(path, config, seed=0, with_pairs=False).examples(with_singles=True))
+    examples = list(SampleSet((path,), config, seed=0, with_pairs=False).examples(with_singles=True))
     assert examples == list(sample_set(MIXED, tmp_path).examples(with_singles=True))
     assert {example.kind for example in examples} == {UnitKind.PAIR, UnitKind.JUDGED}
 
@@ -318,6 +318,81 @@ def test_the_samples_of_a_bootstrap_are_read_from_its_run_directory(tmp_path: Pa
     run.write_plan(item_to_row(make_item(number), number) for number in range(3))
     outcomes = [outcome_to_row(make_outcome(n), position=n, prompt_set_hash="h", seconds=0.1) for n in range(3)]
     run.write_outcomes(outcomes, "a")
-    config = SamplesConfig(path=str(tmp_path), validation_share=0.001)
-    samples = SampleSet(str(tmp_path), config, seed=0, with_pairs=True)
+    config = SamplesConfig(path=(str(tmp_path),), validation_share=0.001)
+    samples = SampleSet((str(tmp_path),), config, seed=0, with_pairs=True)
     assert (samples.selection.num_correct, samples.selection.num_duplicates) == (1, 2)
+
+
+def tables(folder: Path, *rows: list[dict[str, Any]], **settings: Any) -> tuple[tuple[str, ...], SamplesConfig]:  # noqa: ANN401
+    """Write a table for each list of rows, as a loop's rounds leave them."""
+    paths = []
+    for number, table in enumerate(rows):
+        (folder / str(number)).mkdir(parents=True)
+        paths.append(written(table, folder / str(number))[0])
+    return tuple(paths), SamplesConfig.model_validate({"path": paths, "validation_share": 0.3, **settings})
+
+
+def learned_from(folder: Path, *rows: list[dict[str, Any]]) -> SampleSet:
+    return SampleSet(*tables(folder, *rows), seed=0, with_pairs=False)
+
+
+def measured_on(folder: Path, *rows: list[dict[str, Any]]) -> list[JudgedSample]:
+    return held_out_samples(*tables(folder, *rows), seed=0)
+
+
+NEXT = [
+    sample_row(problem, index, is_correct=index == 0, completion=f"Later {index}. The answer is: {index}")
+    for problem in range(20, 50)
+    for index in range(3)
+]
+
+
+def test_a_verifier_learns_from_all_tables_though_their_indices_repeat(tmp_path: Path) -> None:
+    both = learned_from(tmp_path / "both", MIXED, NEXT)
+    found = list(both.examples(with_singles=True))
+    alone = [
+        learned_from(tmp_path / name, rows).examples(with_singles=True) for name, rows in (("a", MIXED), ("b", NEXT))
+    ]
+    assert Counter(found) == Counter(example for examples in alone for example in examples)
+    assert both.selection.num_duplicates == 0
+
+
+def test_samples_of_several_tables_make_pairs(tmp_path: Path) -> None:
+    right, wrong = ([row for row in MIXED if row["verdict"] == verdict] for verdict in ("correct", "incorrect"))
+    apart = SampleSet(*tables(tmp_path / "apart", right, wrong), seed=0, with_pairs=True)
+    together = SampleSet(*tables(tmp_path / "together", MIXED), seed=0, with_pairs=True)
+    assert apart.selection == together.selection
+    assert list(apart.examples(with_singles=True)) == list(together.examples(with_singles=True))
+
+
+@pytest.mark.parametrize("shift", [0, 100])
+def test_equal_texts_of_a_problem_are_learned_once_and_counted(shift: int, tmp_path: Path) -> None:
+    again = [{**row, "sample_index": row["sample_index"] + shift} for row in MIXED]
+    one, both = learned_from(tmp_path / "one", MIXED), learned_from(tmp_path / "both", MIXED, again)
+    assert list(both.examples(with_singles=True)) == list(one.examples(with_singles=True))
+    assert both.selection.num_duplicates == one.selection.num_correct + one.selection.num_incorrect
+
+
+def test_a_problem_is_learned_or_held_out_in_all_tables_alike(tmp_path: Path) -> None:
+    paths, config = tables(tmp_path, MIXED, NEXT)
+    here = {
+        example.question for example in SampleSet(paths, config, seed=0, with_pairs=True).examples(with_singles=True)
+    }
+    there = {sample.question for sample in held_out_samples(paths, config, seed=0)}
+    assert not here & there
+    assert len(here) + len(there) == 50
+
+
+def test_a_text_is_measured_on_in_the_first_table_that_has_it_as_often_as_there(tmp_path: Path) -> None:
+    twice = [*MIXED, *({**row, "sample_index": row["sample_index"] + 100} for row in MIXED)]
+    spaced = [{**row, "completion": f"  {row['completion']}\n"} for row in twice]
+    first, later = measured_on(tmp_path / "first", twice), measured_on(tmp_path / "later", NEXT)
+    assert Counter(first).keys() == Counter(measured_on(tmp_path / "once", MIXED)).keys()
+    assert set(Counter(first).values()) == {2}
+    assert measured_on(tmp_path / "all", twice, NEXT, spaced) == [*first, *later]
+
+
+def test_tables_without_an_example_are_all_named(tmp_path: Path) -> None:
+    useless = [sample_row(problem, 9, verdict="unscored") for problem in range(40)]
+    with pytest.raises(DataError, match=r"0/samples\.parquet, .*1/samples\.parquet: no example to learn from"):
+        learned_from(tmp_path, useless, useless)

@@ -30,7 +30,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> UnitStore:
 
 def stage_of(global_batch_size: int) -> StageConfig:
     return StageConfig(
-        samples=SamplesConfig(path="samples"),
+        samples=SamplesConfig(path=("samples",)),
         solution_weight=0.5,
         pairwise_weight=2.0,
         pointwise_weight=0.25,
