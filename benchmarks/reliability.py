@@ -11,6 +11,7 @@ one JSON object.
 
 import argparse
 import json
+import signal
 import statistics
 import subprocess
 import sys
@@ -79,6 +80,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="three faults of the first three kinds: two minutes")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is ended
     faults = BOOTSTRAP_FAULTS[:3] if given.quick else given.faults
     times = 3 if given.quick else given.times
     tallies = []

@@ -13,7 +13,7 @@ import psutil
 
 from tests.integration.command import Bootstrap
 from tests.integration.conftest import cluster_processes
-from tests.integration.heads import Head, free_ports, ray_node
+from tests.integration.heads import Head, end, free_ports, ray_node
 from tests.integration.scripted_server import started
 
 MEAN_SECONDS = 0.5
@@ -37,7 +37,7 @@ class Engine:
     def kill(self) -> None:
         """End it in the middle of what it does."""
         self._process.kill()
-        self._process.communicate()
+        end(self._process)
 
 
 class Nodes:

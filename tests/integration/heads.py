@@ -145,7 +145,7 @@ def _wait_until_up(process: subprocess.Popen[bytes], log: Path) -> None:
 
 
 def end(process: subprocess.Popen[Any]) -> None:
-    """End a process and all that it started."""
+    """End a process and all that it started, and close its pipes."""
     ours = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
     process.terminate()
     with suppress(subprocess.TimeoutExpired):
@@ -155,6 +155,8 @@ def end(process: subprocess.Popen[Any]) -> None:
             other.kill()
     process.kill()
     process.wait()
+    for pipe in filter(None, (process.stdin, process.stdout, process.stderr)):
+        pipe.close()
 
 
 def end_all(title: str) -> None:

@@ -28,7 +28,7 @@ GONE_SECONDS = 120
 NODE_TYPES: dict[str, dict[str, Any]] = {
     FAKE_HEAD_NODE_TYPE: {"resources": {"CPU": 0}, "max_workers": 0},
     "cpu": {"resources": {"CPU": CPU_PER_REPLICA}, "max_workers": 4},
-    "l4": {"resources": {"CPU": 1, "GPU": 1, "accelerator_type:L4": 1}, "max_workers": NUM_REPLICAS},
+    "l4": {"resources": {"CPU": 0, "GPU": 1, "accelerator_type:L4": 1}, "max_workers": NUM_REPLICAS},
 }
 """A head that does no work, as in cluster.yaml; nodes that hold one replica on CPU each; GPUs that are declared and not
 there, and which vLLM's CPU build refuses to use."""
@@ -124,8 +124,9 @@ def watched(head: Head) -> Iterator[Watch]:
     try:
         yield watch
     finally:
-        end(watch.process)
+        watch.process.kill()
         watch.join()
+        end(watch.process)
 
 
 def run_bootstrap(head: Head, run_directory: Path, **engine: Any) -> None:  # noqa: ANN401
