@@ -131,6 +131,7 @@ def _environment(folder: Path) -> dict[str, str]:
         "RAY_AUTH_TOKEN_PATH": str(folder / "token"),
         "RAY_TMPDIR": str(folder),
         "RAY_worker_niceness": "0",
+        "RAY_raylet_start_wait_time_s": str(START_SECONDS),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "COLUMNS": "160",
     }
