@@ -17,7 +17,7 @@ import psutil
 from ray.util import get_node_ip_address
 
 START_SECONDS = 300
-STOP_SECONDS = 60
+STOP_SECONDS = 10
 OBJECT_STORE_BYTES = 200 * 2**20
 RAY_VARIABLES = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 ANY_PORTS = ("--min-worker-port=0", "--max-worker-port=0")
@@ -131,6 +131,7 @@ def _environment(folder: Path) -> dict[str, str]:
         "RAY_AUTH_TOKEN_PATH": str(folder / "token"),
         "RAY_TMPDIR": str(folder),
         "RAY_worker_niceness": "0",
+        "RAY_raylet_start_wait_time_s": str(START_SECONDS),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "COLUMNS": "160",
     }
