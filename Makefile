@@ -17,8 +17,8 @@ demo: $(INSTALLED)
 	$(BIN)/metamath-ray serve --question $(QUESTION)
 
 demo-full: demo
-	$(BIN)/python benchmarks/finetuning.py
-	$(BIN)/python benchmarks/augmentations.py
+	$(BIN)/python benchmarks/finetuning.py --page docs/results.md
+	$(BIN)/python benchmarks/augmentations.py --page docs/results.md
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -m "not slow"

@@ -1,11 +1,11 @@
 """What each augmentation teaches, and all four, at equal numbers of rows: the control that the paper's table 3 lacks.
 
-    python benchmarks/augmentations.py [--quick] [--seeds 3] [--directory runs/finetuning]
+    python benchmarks/augmentations.py [--quick] [--seeds 3] [--directory runs/finetuning] [--page docs/results.md]
 
 The teacher bootstraps the training problems (the run of `finetuning.py`, if that has been made). The embedded base then
 learns equally many rows of one augmentation, as many of all four in equal parts, or as many reference solutions; it is
 measured greedily on forward and backward problems of the split "test". Each run has a folder; what is done there is not
-done again. Prints tables and, as its last line, one JSON object.
+done again. Prints tables and, as its last line, one JSON object; with `--page`, they are one table of that page, too.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from typing import Any
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from finetuning import HELD_OUT_SEED, Hits, Runs, show, stage
+from results_page import origin, side_by_side, write
 
 from metamath_ray.datasets import ProblemSource, read_problems
 from metamath_ray.datasets.word_problems import BackwardForm, maskable_places, sample_from_split, write_backward
@@ -109,6 +110,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="tiny sets: that it runs, not what it gains")
     parser.add_argument("--directory", type=Path, default=Path("runs/finetuning"))
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each arm, by the seeds 0, 1, …")
+    parser.add_argument("--page", type=Path, help="also write a table into this page")
     given = parser.parse_args()
     runs = Runs(given.directory, quick=given.quick)
     runs.seeds = range(1 if given.quick else given.seeds)
@@ -118,6 +120,8 @@ def main() -> None:
         kind: show(f"Greedy accuracy on {kind} problems, %", {arm: kinds[kind] for arm, kinds in found.items()})
         for kind in ("forward", "backward")
     }
+    if given.page:
+        write(given.page, {"augmentations": f"{side_by_side(figures)}\n\n{origin(runs.seeds)}"})
     print(json.dumps({"hardware": hardware(), "versions": versions(), **figures}))
 
 

@@ -1,6 +1,7 @@
 """What fine-tuning the embedded models gains: real runs on two Ray Train workers, measured on problems no stage saw.
 
     python benchmarks/finetuning.py [--quick] [--directory runs/finetuning] [--parts solutions verifier sequential]
+                                    [--page docs/results.md]
 
 * solutions: the base, fine-tuned on reference solutions of the seed problems, on the same for as many steps as the
   bootstrapped rows take, and on rows bootstrapped from those problems.
@@ -8,7 +9,7 @@
 * sequential: generator → verifier → generator, against as many steps of it alone, and of both at once; one seed.
 
 Each run has a folder; what is done there is not done again, so that the script may be interrupted. Prints tables and,
-as its last line, one JSON object.
+as its last line, one JSON object; with `--page`, the tables are written into that page, too.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import yaml
+from results_page import accuracies, origin, verifiers, write
 from rich.console import Console
 from rich.table import Table
 
@@ -174,7 +176,8 @@ def show(title: str, arms: dict[str, list[Hits]]) -> Config:
     for name, found in arms.items():
         mean, gain = mean_over_seeds(found), difference(found, before) if before else None
         table.add_row(name, str(mean), str(gain) if gain else "", str(mean.num_seeds))
-        figures[name] = {"mean": mean.mean, "low": mean.low, "high": mean.high, "num_seeds": mean.num_seeds}
+        figures[name] = {"mean": mean.mean, "low": mean.low, "high": mean.high}
+        figures[name]["by_seed"] = [sum(one) / len(one) for one in found]
         if gain:
             figures[name]["gain"] = [gain.mean, gain.low, gain.high]
         before = found
@@ -240,10 +243,15 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="tiny sets: that it runs, not what it gains")
     parser.add_argument("--directory", type=Path, default=Path("runs/finetuning"))
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--page", type=Path, help="also write the tables into this page")
     given = parser.parse_args()
     runs = Runs(given.directory, quick=given.quick)
     measure = {"solutions": compare_solutions, "verifier": compare_verifiers, "sequential": compare_sequences}
     figures = {part: measure[part](runs) for part in PARTS if part in given.parts}
+    if given.page:
+        forms = {"solutions": accuracies, "verifier": verifiers, "sequential": accuracies}
+        seeds = {"solutions": runs.seeds, "verifier": (0,), "sequential": runs.seeds[:1]}
+        write(given.page, {part: f"{forms[part](found)}\n\n{origin(seeds[part])}" for part, found in figures.items()})
     print(json.dumps({"hardware": hardware(), "versions": versions(), **figures}))
 
 

@@ -2,8 +2,8 @@
 
 Each kind of fault hits one run again and again, at moments drawn from the seed; the run ends by itself, and its plan
 is compared with what it stored. Bootstraps run over a Ray cluster of three nodes on this machine with an engine that
-has no model and speaks the OpenAI protocol, so that a fault costs seconds and there can be many; training and the solve
-service are real and have fewer. `disk` needs root, for a small disk of its own. Prints a table and, as its last line,
+has no model and speaks the OpenAI protocol, so that a fault costs seconds; training and the solve service are real, and
+the faults of the service are shared out among its parts. `disk` needs root, for a small disk of its own. Prints a table and, as its last line,
 one JSON object.
 
     python benchmarks/reliability.py [--faults driver worker …] [--times N] [--seed N] [--quick]
@@ -11,6 +11,7 @@ one JSON object.
 
 import argparse
 import json
+import math
 import signal
 import statistics
 import subprocess
@@ -35,7 +36,7 @@ from reliability_runs import (
     kill_worker,
     tear_file,
 )
-from reliability_services import kill_solve, kill_trainer
+from reliability_services import PARTS, kill_solve, kill_trainer
 from rich.console import Console
 from rich.table import Table
 
@@ -76,7 +77,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     kinds = (*BOOTSTRAP_FAULTS, *OTHER_FAULTS)
     parser.add_argument("--faults", nargs="+", choices=kinds, default=list(kinds))
-    parser.add_argument("--times", type=int, default=20, help="faults of a kind; training and service: a quarter")
+    parser.add_argument("--times", type=int, default=20, help="faults of a kind")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="three faults of the first three kinds: two minutes")
     given = parser.parse_args()
@@ -93,13 +94,12 @@ def main() -> None:
 
 
 def injected(faults: Sequence[str], times: int, seed: int) -> Iterator[Tally]:
-    """Inject all kinds that are asked for; what is real gets a quarter of the faults."""
+    """Inject all kinds that are asked for."""
     yield from bootstraps([fault for fault in faults if fault in BOOTSTRAP_FAULTS], times, seed)
-    few = max(1, times // 4)
     if "trainer" in faults:
-        yield Tally(**kill_trainer(few, Random(seed)))
+        yield Tally(**kill_trainer(times, Random(seed)))
     if "solve" in faults:
-        yield from (Tally(**found) for found in kill_solve(few, Random(seed)))
+        yield from (Tally(**found) for found in kill_solve(math.ceil(times / len(PARTS)), Random(seed)))
 
 
 def bootstraps(faults: Sequence[str], times: int, seed: int) -> Iterator[Tally]:
