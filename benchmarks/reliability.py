@@ -3,8 +3,8 @@
 Each kind of fault hits one run again and again, at moments drawn from the seed; the run ends by itself, and its plan
 is compared with what it stored. Bootstraps run over a Ray cluster of three nodes on this machine with an engine that
 has no model and speaks the OpenAI protocol, so that a fault costs seconds; training and the solve service are real, and
-the faults of the service are shared out among its parts. `disk` needs root, for a small disk of its own. Prints a table and, as its last line,
-one JSON object.
+the service's faults are shared out among its parts. `disk` needs root, for a small disk of its own. Prints a table and,
+as its last line, one JSON object.
 
     python benchmarks/reliability.py [--faults driver worker …] [--times N] [--seed N] [--quick]
 """
