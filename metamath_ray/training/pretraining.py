@@ -41,13 +41,9 @@ class ModelSettings(_Settings):
     max_positions: int = 512
 
 
-class StageSettings(_Settings):
+class LoopSettings(_Settings):
     """One run of the training loop."""
 
-    mixture: dict[str, float]
-    """Task of ``pretraining_tasks.TASKS`` to weight."""
-    loss_on_prompt: bool
-    """Learn the questions too, not the responses alone."""
     num_steps: int
     rows_per_step: int = 64
     micro_batches: int = 4
@@ -58,6 +54,15 @@ class StageSettings(_Settings):
     """The rate falls linearly to zero over so many last steps."""
     weight_decay: float = 0.01
     eval_every: int = 250
+
+
+class StageSettings(LoopSettings):
+    """One run of the training loop over rows."""
+
+    mixture: dict[str, float]
+    """Task of ``pretraining_tasks.TASKS`` to weight."""
+    loss_on_prompt: bool
+    """Learn the questions too, not the responses alone."""
 
 
 class PretrainingConfig(_Settings):
@@ -175,7 +180,7 @@ def summed_loss(model: LlamaForCausalLM, batch: Batch) -> Tensor:
     return cross_entropy(model.lm_head(hidden[places]).float(), batch.targets[places], reduction="sum")
 
 
-def learning_rate_at(step: int, settings: StageSettings) -> float:
+def learning_rate_at(step: int, settings: LoopSettings) -> float:
     """Linear warm-up, constant, linear decay to zero."""
     warm = min(1.0, (step + 1) / max(1, settings.warmup_steps))
     cool = min(1.0, (settings.num_steps - step) / max(1, settings.decay_steps))
@@ -195,12 +200,12 @@ class Share:
         return cls(dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else cls()
 
 
-def make_optimizers(model: nn.Module, settings: StageSettings, share: Share) -> list[torch.optim.Optimizer]:
-    """Muon for the weight matrices of the layers, AdamW for embeddings and norms.
+def make_optimizers(model: nn.Module, settings: LoopSettings, share: Share) -> list[torch.optim.Optimizer]:
+    """Muon for the weight matrices of the layers, AdamW for embeddings and norms; what is frozen stays.
 
     Of several processes each updates its part of the matrices and sends it to the others.
     """
-    named = dict(model.named_parameters())
+    named = {name: p for name, p in model.named_parameters() if p.requires_grad}
     matrices = [p for name, p in named.items() if p.ndim == 2 and "layers" in name]
     others = [p for name, p in named.items() if not (p.ndim == 2 and "layers" in name)]
     rate, decay = settings.learning_rate, settings.weight_decay
@@ -213,6 +218,35 @@ def make_optimizers(model: nn.Module, settings: StageSettings, share: Share) -> 
 
 
 Report = Callable[[int, dict[str, Any]], None]
+Accumulate = Callable[[], tuple[Tensor, int]]
+"""Takes a step's next rows, adds up the gradients of this process's share of them, and returns its part of the loss and
+the number of tokens that all processes read."""
+
+
+def train(model: nn.Module, settings: LoopSettings, accumulate: Accumulate, report: Report) -> int:
+    """Runs the loop; what it learns from is the caller's.
+
+    Args:
+        model: trained in place, on whatever device it is.
+        settings: the loop.
+        accumulate: called once a step.
+        report: called every ``eval_every`` steps and at the end with the step and figures of training.
+
+    Returns:
+        The number of tokens read, by all processes.
+    """
+    share = Share.mine()
+    optimizers = make_optimizers(model, settings, share)
+    tokens, started = 0, time.monotonic()
+    for step in range(settings.num_steps):
+        loss, num_tokens = accumulate()
+        tokens += num_tokens
+        _sum_over_processes([loss, *(p.grad for p in model.parameters() if p.grad is not None)], share)
+        _update(model, optimizers, learning_rate_at(step, settings))
+        if (step + 1) % settings.eval_every == 0 or step + 1 == settings.num_steps:
+            seconds = round(time.monotonic() - started)
+            report(step + 1, {"loss": round(loss.item(), 4), "tokens": tokens, "seconds": seconds})
+    return tokens
 
 
 def train_stage(
@@ -229,7 +263,7 @@ def train_stage(
         tokenizer: encodes the rows.
         settings: the stage.
         seed: selects the rows, which are never repeated.
-        report: called every ``eval_every`` steps and at the end with the step and figures of training.
+        report: see ``train``.
 
     Returns:
         The number of tokens read, by all processes.
@@ -238,20 +272,14 @@ def train_stage(
         Renderer(load_prompt_set(PROMPT_SET), tokenizer), tokenizer.pad_token_id, settings.loss_on_prompt
     )
     source, share = rows(settings.mixture, seed), Share.mine()
-    optimizers = make_optimizers(model, settings, share)
-    tokens, started = 0, time.monotonic()
-    for step in range(settings.num_steps):
+
+    def accumulate() -> tuple[Tensor, int]:
         encoded = encoder.encode(list(islice(source, settings.rows_per_step)))
         num_targets = sum(target != IGNORED for _, targets in encoded for target in targets)
-        tokens += sum(len(ids) for ids, _ in encoded)
         batches = encoder.batches(encoded[share.rank :: share.num_processes], settings.micro_batches)
-        loss = _accumulate(model, batches, num_targets)
-        _sum_over_processes([loss, *(p.grad for p in model.parameters() if p.grad is not None)], share)
-        _update(model, optimizers, learning_rate_at(step, settings))
-        if (step + 1) % settings.eval_every == 0 or step + 1 == settings.num_steps:
-            seconds = round(time.monotonic() - started)
-            report(step + 1, {"loss": round(loss.item(), 4), "tokens": tokens, "seconds": seconds})
-    return tokens
+        return _accumulate(model, batches, num_targets), sum(len(ids) for ids, _ in encoded)
+
+    return train(model, settings, accumulate, report)
 
 
 def _accumulate(model: LlamaForCausalLM, batches: Sequence[Batch], num_targets: int) -> Tensor:
@@ -273,7 +301,7 @@ def _sum_over_processes(tensors: Sequence[Tensor], share: Share) -> None:
             dist.all_reduce(tensor)
 
 
-def _update(model: LlamaForCausalLM, optimizers: Sequence[torch.optim.Optimizer], rate: float) -> None:
+def _update(model: nn.Module, optimizers: Sequence[torch.optim.Optimizer], rate: float) -> None:
     nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     for optimizer in optimizers:
         for group in optimizer.param_groups:
