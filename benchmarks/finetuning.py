@@ -151,19 +151,19 @@ def difference(first: Sequence[Hits], second: Sequence[Hits]) -> Mean:
 def compare_solutions(runs: Runs) -> Config:
     """Bootstrapped rows against reference solutions of the same problems."""
     learned, problems = {"rows": str(runs.bootstrapped())}, {"problems": runs.seed_problems()}
-    arms = defaultdict[str, list[Hits]](list)
+    arms, bootstrapped = defaultdict[str, list[Hits]](list), list[Hits]()
     for seed in runs.seeds:
         stages = {"generator": stage(solutions=learned, epochs=3)}
         ours = runs.finetune(f"bootstrapped_{seed}", stages, model="embedded:base", seed=seed, before=seed == 0)
         arms["base"].append(hits(runs.folder / "bootstrapped_0", "start"))
         few = stage(solutions=problems, epochs=3)
         arms["reference solutions"].append(runs.generator("reference", few, model="embedded:base", seed=seed))
-        arms["bootstrapped"].append(hits(ours, "generator"))
+        bootstrapped.append(hits(ours, "generator"))
     as_long = stage(solutions=problems, max_steps=num_steps(runs.folder / "bootstrapped_0", "generator"))
-    seed = runs.seeds[0]
-    equal = runs.generator("reference_equal_steps", as_long, model="embedded:base", seed=seed)
-    arms["reference solutions, equal steps"].append(equal)
-    return show("Greedy accuracy, %", arms)
+    for seed in runs.seeds:
+        equal = runs.generator("reference_equal_steps", as_long, model="embedded:base", seed=seed)
+        arms["reference solutions, as many steps as the next"].append(equal)
+    return show("Greedy accuracy, %", {**arms, "bootstrapped rows": bootstrapped})
 
 
 def show(title: str, arms: dict[str, list[Hits]]) -> Config:
@@ -229,11 +229,14 @@ def compare_sequences(runs: Runs) -> Config:
     ours = runs.finetune(f"sequential_{seed}", stages, model=model, seed=seed)
     steps = num_steps(ours, "verifier") + LAST_STEPS
     arms = {"generator": [hits(parent, "generator")]}
-    controls: dict[str, Config] = {"joint": judged, "equal_steps": {}}
-    for name, more in controls.items():
+    controls: dict[str, tuple[str, Config]] = {
+        "joint": ("solutions and samples at once, as many steps", judged),
+        "equal_steps": ("solutions alone, as many steps", {}),
+    }
+    for name, (told, more) in controls.items():
         one = stage(LAST_RATE, solutions=rows, **more, max_steps=steps)
-        arms[name] = [runs.generator(name, one, model=model, seed=seed)]
-    arms["sequential"] = [hits(ours, "generator")]
+        arms[told] = [runs.generator(name, one, model=model, seed=seed)]
+    arms["verifier, then generator again"] = [hits(ours, "generator")]
     return show("Generator → verifier → generator, greedy accuracy, %", arms)
 
 

@@ -204,8 +204,9 @@ class FinetuneConfig(FrozenConfig):
     """Order of the rows, choice of pairs, adapters' start."""
     prompt_set: str = "embedded"
     """Prompt set of the solutions; the model will be asked in the same words."""
-    verifier_prompt: str = "paper"
-    """Prompt of the verifier: packaged, or a YAML file of your own."""
+    verifier_prompt: str | None = None
+    """Prompt of the verifier: packaged, or a YAML file of your own; None: the model's own, where it is a verifier
+    already, or else the paper's."""
     stages: dict[str, StageConfig] = Field(min_length=1)
     """In order, by name; each starts from the weights of the one before."""
     adapter: AdapterConfig | None = None

@@ -33,8 +33,8 @@ class SampleConfig(FrozenConfig):
     """Who answers."""
     verifier: ServeEngineConfig | None = None
     """Who scores the solutions, when all are drawn; None leaves them without scores."""
-    verifier_prompt: str = "paper"
-    """Prompt that the verifier was trained on."""
+    verifier_prompt: str | None = None
+    """Prompt that the verifier was trained on; None: the one that its folder names, or else the paper's."""
     execution: ExecutionConfig = ExecutionConfig()
     """Concurrency, retries, limits."""
     ray: RayConfig = RayConfig()

@@ -127,8 +127,9 @@ class SolveConfig(FrozenConfig):
     majority vote alone. By default "embedded:verifier" beside the embedded generator, and none beside another."""
     prompt_set: str = "embedded"
     """Packaged prompt set, or a YAML file of your own; to be named with every generator that is not embedded."""
-    verifier_prompt: str = "paper"
-    """Packaged verifier prompt, or a YAML file of your own; to be named with every verifier that is not embedded."""
+    verifier_prompt: str | None = None
+    """Packaged verifier prompt, or a YAML file of your own; to be named with every verifier that is not embedded, which
+    knows its own."""
     sampling: SamplingConfig = SamplingConfig(temperature=0.8)
     """How requests sample that do not say."""
     num_samples: int = Field(default=16, ge=1)

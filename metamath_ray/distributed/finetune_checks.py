@@ -14,7 +14,7 @@ from metamath_ray.distributed.observer import Observer, Silent
 from metamath_ray.distributed.preflight import shape_of
 from metamath_ray.distributed.stage_files import check_layout
 from metamath_ray.errors import ConfigError, DataError, RunDirectoryError
-from metamath_ray.inference.models import check_prompt_set, model_hash, resolve_model
+from metamath_ray.inference.models import check_prompt_set, model_hash, resolve_model, verifier_prompt_for
 from metamath_ray.prompts import (
     PromptSet,
     Renderer,
@@ -24,7 +24,6 @@ from metamath_ray.prompts import (
     VerifierRenderer,
     load_prompt_set,
     load_tokenizer,
-    load_verifier_prompt,
 )
 from metamath_ray.storage import Manifest, RunDirectory
 from metamath_ray.storage.locations import content_hash, is_there
@@ -66,8 +65,8 @@ def check(config: FinetuneConfig, *, observer: Observer | None = None) -> Checke
     Raises:
         UserError: Something is missing, or does not fit the rest.
     """
-    prompt_set, verifier_prompt = load_prompt_set(config.prompt_set), load_verifier_prompt(config.verifier_prompt)
-    model_path = resolve_model(config.model)
+    prompt_set, model_path = load_prompt_set(config.prompt_set), resolve_model(config.model)
+    verifier_prompt = verifier_prompt_for(model_path, config.verifier_prompt)
     check_prompt_set(model_path, name=prompt_set.name, prompt_set_hash=prompt_set.hash)
     _check_packages(config)
     _check_fits(config, model_path, observer or Silent())

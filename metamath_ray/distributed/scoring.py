@@ -19,11 +19,11 @@ from metamath_ray.errors import RequestRejected
 from metamath_ray.inference import RetryingLabelScorer
 from metamath_ray.inference.models import (
     check_kind,
-    check_verifier_prompt,
     model_hash,
     resolve_model,
+    verifier_prompt_for,
 )
-from metamath_ray.prompts import VerifierRenderer, load_tokenizer, load_verifier_prompt
+from metamath_ray.prompts import VerifierPrompt, VerifierRenderer, load_tokenizer
 from metamath_ray.solving import Verifier
 from metamath_ray.storage import Manifest, PlanIndex, RunDirectory, outcomes_in_plan_order, unfinished_positions
 from metamath_ray.storage.manifest import now
@@ -41,7 +41,7 @@ class CheckedVerifier:
     """
 
     engine: ServeEngineConfig
-    prompt: str
+    prompt: VerifierPrompt
     model_path: str
     execution: ExecutionConfig
     content: dict[str, str]
@@ -60,15 +60,15 @@ def check_verifier(config: SampleConfig, *, observer: Observer | None = None) ->
     """
     if config.verifier is None:
         return None
-    path, prompt = resolve_model(config.verifier.model), load_verifier_prompt(config.verifier_prompt)
+    path = resolve_model(config.verifier.model)
     check_kind(path, "verifier")
-    check_verifier_prompt(path, name=config.verifier_prompt, prompt_hash=prompt.hash)
+    prompt = verifier_prompt_for(path, config.verifier_prompt)
     check_fits(config.verifier, model_path=path, observer=observer or Silent(), name="verifier")
     VerifierRenderer(prompt, load_tokenizer(path))
     content = {"model": config.verifier.model, "model_hash": model_hash(path), "verifier_prompt_hash": prompt.hash}
     return CheckedVerifier(
         engine=config.verifier,
-        prompt=config.verifier_prompt,
+        prompt=prompt,
         model_path=path,
         execution=config.execution,
         content=content,
@@ -123,7 +123,7 @@ class ScoreRunnerFactory:
             timeout_seconds=checked.engine.request_timeout_seconds,
         )
         patient = RetryingLabelScorer(scorer, budget_seconds=checked.execution.retry_budget_seconds)
-        renderer = VerifierRenderer(load_verifier_prompt(checked.prompt), load_tokenizer(checked.model_path))
+        renderer = VerifierRenderer(checked.prompt, load_tokenizer(checked.model_path))
         return ScoreRunner(Verifier(patient, renderer))
 
 

@@ -7,10 +7,12 @@ from typing import Any, Literal, get_args
 
 from metamath_ray.embedded import EmbeddedName, checkpoint_path
 from metamath_ray.errors import ModelError
+from metamath_ray.prompts import VerifierPrompt, load_verifier_prompt
 from metamath_ray.types import content_id
 
 EMBEDDED: dict[str, EmbeddedName] = {f"embedded:{name}": name for name in get_args(EmbeddedName)}
 METADATA_FILE = "metamath_ray.json"
+PAPERS_VERIFIER_PROMPT = "paper"
 HASHED_WHOLE_BYTES = 64 * 2**20
 """Weights up to this size are hashed whole; larger ones by name, size and their first bytes."""
 
@@ -87,18 +89,24 @@ def check_kind(path: str, wanted: Literal["generator", "verifier"]) -> None:
         raise ModelError(f"{path} was trained as a {kind}, and is asked to be a {wanted}; give another model")
 
 
-def check_verifier_prompt(path: str, *, name: str, prompt_hash: str) -> None:
-    """Refuse to ask a verifier in other words than it was taught.
+def verifier_prompt_for(path: str, named: str | None) -> VerifierPrompt:
+    """Return the prompt to ask a verifier with: the named one, or else its own, or else the paper's.
 
     Raises:
-        ModelError: The checkpoint was trained with another verifier prompt.
+        ModelError: The checkpoint was trained with another verifier prompt than the named one.
+        PromptError: There is no such prompt, or it is malformed.
     """
-    trained_on = read_metadata(path).get("verifier_prompt_hash")
-    if trained_on not in (None, prompt_hash):
+    known = read_metadata(path)
+    if named is None and (own := known.get("verifier_prompt")):
+        return VerifierPrompt.model_validate(own)
+    prompt = load_verifier_prompt(named or PAPERS_VERIFIER_PROMPT)
+    trained_on = known.get("verifier_prompt_hash")
+    if trained_on not in (None, prompt.hash):
         raise ModelError(
-            f"{path} was trained with another verifier prompt ({trained_on}) than {name!r} ({prompt_hash}); set "
-            "verifier_prompt to the one it knows"
+            f"{path} was trained with another verifier prompt ({trained_on}) than {named!r} ({prompt.hash}); leave "
+            "verifier_prompt out to use its own"
         )
+    return prompt
 
 
 def check_prompt_set(path: str, *, name: str, prompt_set_hash: str) -> None:

@@ -15,8 +15,8 @@ from metamath_ray.config import RayConfig, ReplicasConfig, ServeEngineConfig, So
 from metamath_ray.distributed.deployment import MAX_START_ATTEMPTS, llm_config_arguments
 from metamath_ray.distributed.serve_engine import DEPLOYMENT_NAME
 from metamath_ray.errors import ConfigError
-from metamath_ray.inference.models import check_kind, check_prompt_set, check_verifier_prompt, resolve_model
-from metamath_ray.prompts import load_prompt_set, load_verifier_prompt
+from metamath_ray.inference.models import check_kind, check_prompt_set, resolve_model, verifier_prompt_for
+from metamath_ray.prompts import load_prompt_set
 from services.solve.access import with_environment
 from services.solve.ingress import SolveIngress
 
@@ -64,9 +64,9 @@ def check(config: SolveConfig) -> None:
     check_prompt_set(generator, name=prompts.name, prompt_set_hash=prompts.hash)
     if config.verifier is None:
         return
-    verifier, prompt = resolve_model(config.verifier.model), load_verifier_prompt(config.verifier_prompt)
+    verifier = resolve_model(config.verifier.model)
     check_kind(verifier, "verifier")
-    check_verifier_prompt(verifier, name=config.verifier_prompt, prompt_hash=prompt.hash)
+    verifier_prompt_for(verifier, config.verifier_prompt)
 
 
 def _model(config: SolveConfig, engine: ServeEngineConfig, replicas: ReplicasConfig, *, name: str) -> Application:

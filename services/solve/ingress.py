@@ -12,8 +12,8 @@ from metamath_ray.distributed.serve_engine import ServeLabelScorer
 from metamath_ray.errors import EngineUnavailable
 from metamath_ray.grading import check_canaries
 from metamath_ray.inference import RetryingEngine, RetryingLabelScorer
-from metamath_ray.inference.models import context_length, resolve_model
-from metamath_ray.prompts import Renderer, VerifierRenderer, load_prompt_set, load_tokenizer, load_verifier_prompt
+from metamath_ray.inference.models import context_length, resolve_model, verifier_prompt_for
+from metamath_ray.prompts import Renderer, VerifierRenderer, load_prompt_set, load_tokenizer
 from metamath_ray.solving import Solver, Verifier
 from services.solve.envelope import REQUEST_ID_HEADER
 from services.solve.metrics import RayMetrics
@@ -74,8 +74,9 @@ class SolveIngress:
         patient = RetryingLabelScorer(
             scorer, budget_seconds=self._config.retry_budget_seconds, exhausted=EngineUnavailable
         )
-        tokenizer = load_tokenizer(resolve_model(engine.model))
-        return Verifier(patient, VerifierRenderer(load_verifier_prompt(self._config.verifier_prompt), tokenizer))
+        path = resolve_model(engine.model)
+        prompt = verifier_prompt_for(path, self._config.verifier_prompt)
+        return Verifier(patient, VerifierRenderer(prompt, load_tokenizer(path)))
 
 
 class WithoutRequestId:

@@ -1,9 +1,18 @@
+import json
 from pathlib import Path
 
 import pytest
 
 from metamath_ray.errors import ModelError
-from metamath_ray.inference.models import check_kind, check_prompt_set, model_hash, read_metadata, resolve_model
+from metamath_ray.inference.models import (
+    check_kind,
+    check_prompt_set,
+    model_hash,
+    read_metadata,
+    resolve_model,
+    verifier_prompt_for,
+)
+from metamath_ray.prompts import load_verifier_prompt
 
 
 def make_model(folder: Path, weights: bytes = b"w", metadata: str = "{}") -> str:
@@ -58,3 +67,14 @@ def test_a_model_of_both_tasks_or_of_unknown_training_may_do_either(tmp_path: Pa
 def test_a_damaged_card_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"metamath_ray\.json: damaged"):
         read_metadata(make_model(tmp_path / "model", metadata="{"))
+
+
+def test_a_verifier_is_asked_in_its_own_words_unless_others_are_named(tmp_path: Path) -> None:
+    own = load_verifier_prompt("embedded")
+    metadata = json.dumps({"verifier_prompt": own.model_dump(mode="json"), "verifier_prompt_hash": own.hash})
+    ours, foreign = make_model(tmp_path / "ours", metadata=metadata), make_model(tmp_path / "foreign")
+    assert verifier_prompt_for(ours, None) == verifier_prompt_for(ours, "embedded") == own
+    assert verifier_prompt_for(foreign, None) == load_verifier_prompt("paper")
+    assert verifier_prompt_for(foreign, "embedded") == own
+    with pytest.raises(ModelError, match="another verifier prompt .* than 'paper' .* leave verifier_prompt out"):
+        verifier_prompt_for(ours, "paper")
