@@ -260,9 +260,9 @@ def _report(arguments: Sequence[str]) -> None:
     from metamath_ray.config import ReportCommand
 
     command = parse_arguments(ReportCommand, arguments, program=f"{PROGRAM} report")
-    from metamath_ray.measuring import read_results, report
+    from metamath_ray.measuring import read_results, read_shown, report
 
-    print(f"report: {report(command, read_results(command))}")
+    print(f"report: {report(command, read_results(command), read_shown(command))}")
 
 
 def _submit(arguments: Sequence[str]) -> None:
