@@ -8,29 +8,17 @@ sees, and that outlives the job: its working directory is a copy that Ray throws
 
 import sys
 
-from rich.console import Console
-
 from metamath_ray.arguments import parse_arguments
 from metamath_ray.config.loop import LoopCommand
-from metamath_ray.exits import fail, require_lasting, run_guarded
-from metamath_ray.loop import loop_table, run_loop
+from metamath_ray.exits import require_lasting, run_guarded
+from metamath_ray.terminal_loop import loop_and_show
 
 
 def main() -> None:
     """Run the job."""
     command = parse_arguments(LoopCommand, sys.argv[1:], program="jobs/loop.py")
     require_lasting(command.run_directory)
-    console = Console(highlight=False)
-    report = run_loop(
-        command,
-        only=command.only,
-        start=command.start,
-        dry_run=command.dry_run,
-        tell=lambda line: console.print(line, soft_wrap=True, markup=False),
-    )
-    console.print(loop_table(report))
-    if report.exit_code:
-        sys.exit(fail(report.failure, code=report.exit_code))
+    loop_and_show(command)
 
 
 if __name__ == "__main__":

@@ -228,21 +228,9 @@ def _loop(arguments: Sequence[str]) -> None:
     from metamath_ray.config import LoopCommand
 
     command = parse_arguments(LoopCommand, arguments, program=f"{PROGRAM} loop")
-    from rich.console import Console
+    from metamath_ray.terminal_loop import loop_and_show
 
-    from metamath_ray.loop import loop_table, run_loop
-
-    console = Console(highlight=False)
-    report = run_loop(
-        command,
-        only=command.only,
-        start=command.start,
-        dry_run=command.dry_run,
-        tell=lambda line: console.print(line, soft_wrap=True, markup=False),
-    )
-    console.print(loop_table(report))
-    if report.exit_code:
-        sys.exit(fail(report.failure, code=report.exit_code))
+    loop_and_show(command)
 
 
 def _evaluate(arguments: Sequence[str]) -> None:
@@ -260,9 +248,9 @@ def _report(arguments: Sequence[str]) -> None:
     from metamath_ray.config import ReportCommand
 
     command = parse_arguments(ReportCommand, arguments, program=f"{PROGRAM} report")
-    from metamath_ray.measuring import read_results, report
+    from metamath_ray.measuring import read_results, read_shown, report
 
-    print(f"report: {report(command, read_results(command))}")
+    print(f"report: {report(command, read_results(command), read_shown(command))}")
 
 
 def _submit(arguments: Sequence[str]) -> None:

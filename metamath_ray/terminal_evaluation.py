@@ -25,10 +25,11 @@ def evaluate_and_show(config: EvaluateConfig) -> None:
     Raises:
         UserError: A table is missing or malformed.
     """
-    console, results = Console(highlight=False), evaluate_tables(config)
+    console = Console(highlight=False)
+    results, shown = evaluate_tables(config)
     for table in evaluation_tables(results):
         console.print(table)
-    console.print(f"report: {report(config, results)}", soft_wrap=True)
+    console.print(f"report: {report(config, results, shown)}", soft_wrap=True)
 
 
 def evaluation_tables(results: Results) -> Iterator[Table]:

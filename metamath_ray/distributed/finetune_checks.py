@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
-from metamath_ray.capacity import check_serving, check_training, load_gpus
+from metamath_ray.capacity import check_training, load_gpus
 from metamath_ray.config import FinetuneConfig, SamplesConfig, SourceConfig, StageConfig
 from metamath_ray.datasets import ProblemSource, read_problems
 from metamath_ray.distributed.bootstrap import required_cpus
 from metamath_ray.distributed.observer import Observer, Silent
-from metamath_ray.distributed.preflight import shape_of
+from metamath_ray.distributed.preflight import check_room, shape_of
 from metamath_ray.distributed.stage_files import check_layout
 from metamath_ray.errors import ConfigError, DataError, RunDirectoryError
 from metamath_ray.inference.models import check_prompt_set, model_hash, resolve_model, verifier_prompt_for
@@ -90,14 +90,12 @@ def check(config: FinetuneConfig, *, observer: Observer | None = None) -> Checke
 def _check_fits(config: FinetuneConfig, model_path: str, observer: Observer) -> None:
     """See that the model is whole, and that trainers and the engines of its draws can hold it."""
     shape = shape_of(model_path)
-    said = [check_training(config, shape, load_gpus())]
+    if said := check_training(config, shape, load_gpus()):
+        observer.notice(said)
     for name, stage in config.stages.items():
-        if stage.samples and stage.samples.draw and not stage.samples.draw.engine.attach:
+        if stage.samples and stage.samples.draw:
             engine = stage.samples.draw.engine.model_copy(update={"model": config.model})
-            where = f"stages.{name}.samples.draw.engine"
-            said.append(check_serving(engine, shape, load_gpus(engine.gpu_table), name=where))
-    for line in filter(None, said):
-        observer.notice(line)
+            check_room(engine, shape, observer=observer, name=f"stages.{name}.samples.draw.engine")
 
 
 def _check_packages(config: FinetuneConfig) -> None:

@@ -5,8 +5,8 @@
 
 A worker keeps `rows_in_flight` items going over several blocks, so that no item waits for another. It stores what has
 finished every few seconds. A shard's name begins with the hash of its block's ids: when Ray runs a block again after a
-worker died, the worker finds what is stored and does the rest only. A worker that is cut off is not dead and may store
-what another one stores, too; so each try has shards of its own, and who reads outcomes takes an item once.
+worker died, the one in its place finds what is stored and does the rest only. A worker that is cut off is not dead and
+may store what another one stores, too; so each try has shards of its own, and who reads outcomes takes an item once.
 
 When a run has cost enough, its gate closes: no more rows are begun, and those in flight are finished and stored.
 """
@@ -30,6 +30,7 @@ from metamath_ray.distributed.job_metrics import ItemMetrics
 from metamath_ray.distributed.plan_source import PlanSource
 from metamath_ray.errors import AccessDenied, MetamathRayError, RunFailed, UserError
 from metamath_ray.storage import RunDirectory
+from metamath_ray.storage.block_shards import BlockShards
 from metamath_ray.types import OutcomeStatus, content_id
 
 logger = logging.getLogger(__name__)
@@ -98,6 +99,7 @@ class ItemWorker:
     def __init__(self, job: ItemsJob) -> None:
         self._job = job
         self._runner = job.make_runner()
+        self._shards = BlockShards(job.run)
         self._slots = asyncio.Semaphore(job.execution.rows_in_flight)
         self._closed: asyncio.Task[None] | None = None
         self._metrics = ItemMetrics(job.run.label)
@@ -118,7 +120,7 @@ class ItemWorker:
         return pa.Table.from_pylist([vars(counts)])
 
     async def _run_block(self, rows: list[dict[str, Any]], shard: str) -> BlockCounts:
-        stored = await asyncio.to_thread(self._stored_ids, shard)
+        stored = await asyncio.to_thread(self._shards.stored_ids, shard)
         pending = {asyncio.create_task(self._run_row(row)) for row in rows if row["item_id"] not in stored}
         try:
             return await self._finish(pending, f"{shard}-{uuid.uuid4().hex[:8]}", num_stored=len(stored))
@@ -156,19 +158,11 @@ class ItemWorker:
                 reason = row.get("reason") or "failed"
                 logger.info("item failed", extra={**ids, "item": row["item_id"], "reason": reason})
 
-    def _stored_ids(self, shard: str) -> set[str]:
-        run = self._job.run
-        return {
-            item_id
-            for name in run.outcome_shards(prefix=shard)
-            for item_id in run.read_shard(name, ["item_id"]).column("item_id").to_pylist()
-        }
-
     def _store(self, outcomes: list[dict[str, Any]], shard: str) -> None:
         """Write a shard, unless a later start took the run over: then this worker's driver is dead."""
         if not self._job.run.is_claimed_by(self._job.mark):
             raise RunFailed("another start took this run over")
-        self._job.run.write_outcomes(outcomes, shard)
+        self._shards.write(outcomes, shard)
 
     async def _run_row(self, row: dict[str, Any]) -> dict[str, Any] | None:
         """Run a row when its turn comes; None if the gate was closed by then."""

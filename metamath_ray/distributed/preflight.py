@@ -81,6 +81,15 @@ def check_fits(engine: ServeEngineConfig, *, model_path: str, observer: Observer
         UserError: A file is missing, or the model does not fit; says what to change.
     """
     shape = None if engine.attach else shape_of(model_path)
+    check_room(engine, shape, observer=observer, name=name)
+
+
+def check_room(engine: ServeEngineConfig, shape: ModelShape | None, *, observer: Observer, name: str) -> None:
+    """See that vLLM can hold a model of these dimensions, None where they are not known; arguments as `check_fits`.
+
+    Raises:
+        ConfigError: It does not fit; says what to change.
+    """
     if not engine.attach and (said := check_serving(engine, shape, load_gpus(engine.gpu_table), name=name)):
         observer.notice(said)
 

@@ -7,11 +7,12 @@ from metamath_ray.datasets import ContaminationKind, Decontaminator
 from metamath_ray.datasets.files import read_records
 from metamath_ray.datasets.records import Record, parse_record
 from metamath_ray.storage import RunDirectory
+from metamath_ray.storage.dataset_files import DATASET_TABLE
 from metamath_ray.storage.locations import expanded, local_copy
 from metamath_ray.storage.samples import SAMPLES_FILE
 
 _QUESTION_FIELDS = ("query", "original_question", "question", "problem.question")
-_OF_A_RUN = (("dataset", "metamathqa.parquet"), (SAMPLES_FILE,), ("plan.parquet",))
+_OF_A_RUN = (DATASET_TABLE, (SAMPLES_FILE,), ("plan.parquet",))
 """What of a run's folder holds the questions that were learned: its data set, else its samples, else its problems."""
 
 

@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any, Literal
@@ -44,8 +45,23 @@ _FINISH_REASONS = {
 _UNKNOWN = {"seed": None, "num_prompt_tokens": None, "num_completion_tokens": None}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Completion:
+    """What another tool says of one completion; None where it does not."""
+
+    problem: Problem
+    text: str
+    model: str
+    finish_reason: FinishReason | None = None
+    score: float | None = None
+
+
 def read_completions(
-    path: str, *, fields: Mapping[str, str] | None = None, scores: Scale = "probability"
+    path: str,
+    *,
+    fields: Mapping[str, str] | None = None,
+    scores: Scale = "probability",
+    num_problems: int | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Grade lines of a question, its reference answer and one completion or a list of them.
 
@@ -57,6 +73,7 @@ def read_completions(
         path: JSON lines (gzip, too), a JSON array or parquet, here or in a bucket.
         fields: Our field → field of the lines, where `ROLES` does not find it.
         scores: What the scores are: S, or log-odds, of which S is the logistic function.
+        num_problems: Grade and return the completions of so many problems, the first ones; all without it.
 
     Raises:
         ConfigError: `fields` names a field that we do not have.
@@ -66,20 +83,24 @@ def read_completions(
     unknown = sorted(set(fields or {}) - set(ROLES))
     if unknown:
         raise ConfigError(f"fields: {unknown[0]!r} is none of {', '.join(ROLES)}")
-    return _batches(_rows_of_lines(path, fields or {}, scores))
+    return _batches(_graded(_in_lines(path, fields or {}, scores), num_problems))
 
 
-def read_lm_eval(path: str) -> Iterator[pa.RecordBatch]:
+def read_lm_eval(path: str, *, num_problems: int | None = None) -> Iterator[pa.RecordBatch]:
     """Grade the completions of a sample log of lm-evaluation-harness (`samples_<task>_<time>.jsonl`).
 
     A task with several filters logs each completion once for each; the lines of the first filter are read. The model is
     the log's folder, which the harness names after it.
 
+    Args:
+        path: The log, here or in a bucket.
+        num_problems: Grade and return the completions of so many problems, the first ones; all without it.
+
     Raises:
         DataError: A line is malformed; names file, line and field. Raised while batches are read.
         GraderBroken: The grader fails its known pairs.
     """
-    return _batches(_rows_of_log(path))
+    return _batches(_graded(_in_log(path), num_problems))
 
 
 def _batches(rows: Iterator[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
@@ -88,8 +109,16 @@ def _batches(rows: Iterator[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
         yield pa.RecordBatch.from_pylist(part, schema=SAMPLE_SCHEMA)
 
 
-def _rows_of_lines(path: str, chosen: Mapping[str, str], scale: Scale) -> Iterator[dict[str, Any]]:
+def _graded(completions: Iterator[_Completion], num_problems: int | None) -> Iterator[dict[str, Any]]:
     seen: Counter[str] = Counter()
+    for completion in completions:
+        problem_id = completion.problem.problem_id
+        if problem_id in seen or len(seen) != num_problems:
+            yield _row(completion, index=seen[problem_id])
+            seen[problem_id] += 1
+
+
+def _in_lines(path: str, chosen: Mapping[str, str], scale: Scale) -> Iterator[_Completion]:
     source = _place(path).name.split(".")[0]
     for record in _records(path):
         names = {role: chosen.get(role) or _field(record, known) for role, known in ROLES.items()}
@@ -108,14 +137,11 @@ def _rows_of_lines(path: str, chosen: Mapping[str, str], scale: Scale) -> Iterat
         scores = _scores(record, names["score"], len(texts), scale, is_chosen="score" in chosen)
         reasons = _finish_reasons(record, names["finish_reason"], len(texts))
         for text, score, finish_reason in zip(texts, scores, reasons, strict=True):
-            index = seen[problem.problem_id]
-            seen[problem.problem_id] += 1
-            yield _row(problem, text, index=index, model=model, finish_reason=finish_reason) | {"score": score}
+            yield _Completion(problem=problem, text=text, model=model, finish_reason=finish_reason, score=score)
 
 
-def _rows_of_log(path: str) -> Iterator[dict[str, Any]]:
+def _in_log(path: str) -> Iterator[_Completion]:
     first_filter: object = None
-    seen: Counter[str] = Counter()
     place = _place(path)
     for number, record in enumerate(_records(path)):
         if number == 0:
@@ -132,9 +158,7 @@ def _rows_of_log(path: str) -> Iterator[dict[str, Any]]:
             subject=record.optional_text("doc.subject") or record.optional_text("doc.type") or None,
         )
         for text in _responses(record):
-            index = seen[problem.problem_id]
-            seen[problem.problem_id] += 1
-            yield _row(problem, text, index=index, model=place.parent.name, finish_reason=None)
+            yield _Completion(problem=problem, text=text, model=place.parent.name)
 
 
 def _place(path: str) -> PurePosixPath:
@@ -152,20 +176,20 @@ def _field(record: Record, names: Sequence[str]) -> str | None:
     return next((name for name in names if record.has(name)), None)
 
 
-def _row(problem: Problem, text: str, *, index: int, model: str, finish_reason: FinishReason | None) -> dict[str, Any]:
+def _row(given: _Completion, *, index: int) -> dict[str, Any]:
     """Grade a completion; one that was cut states no answer."""
     completion = Completion(
-        text=text,
-        finish_reason=finish_reason or FinishReason.STOP,
+        text=given.text,
+        finish_reason=given.finish_reason or FinishReason.STOP,
         num_prompt_tokens=0,
         num_completion_tokens=0,
         seed=0,
-        model=model,
+        model=given.model,
     )
-    found = grade(text, problem.reference_answer)
+    found = grade(given.text, given.problem.reference_answer)
     reason: str = RejectionReason.TRUNCATED if completion.is_truncated else (rejection(found) or "")
     row = sample_to_row(
-        problem,
+        given.problem,
         completion,
         sample_index=index,
         extracted_answer=None if completion.is_truncated else found.extracted_answer,
@@ -173,7 +197,8 @@ def _row(problem: Problem, text: str, *, index: int, model: str, finish_reason: 
         prompt_set_hash="",
     )
     why = found.reason if reason == RejectionReason.UNDECIDED else row["reason"]  # "undecided: over the time limit"
-    return row | _UNKNOWN | {"reason": why, "finish_reason": None if finish_reason is None else str(finish_reason)}
+    ended = None if given.finish_reason is None else str(given.finish_reason)
+    return row | _UNKNOWN | {"reason": why, "finish_reason": ended, "score": given.score}
 
 
 def _reference(record: Record, field: str) -> str:

@@ -51,8 +51,14 @@ def _shown(manifest: Manifest) -> dict[str, Any]:
     return shown
 
 
-def read_batches(path: str, config: SampleSetConfig) -> Iterator[pa.RecordBatch]:
+def read_batches(path: str, config: SampleSetConfig, *, num_problems: int | None = None) -> Iterator[pa.RecordBatch]:
     """Stream one of the tables that a configuration names, as batches of `SAMPLE_SCHEMA`.
+
+    Args:
+        path: One of the configuration's paths.
+        config: Says how it is read.
+        num_problems: Of another tool's completions, grade and return those of so many problems, the first ones; all
+            without it. Our own tables are graded, and come whole.
 
     Raises:
         DataError: The path does not exist, or is of no format that can be told; see the readers.
@@ -66,9 +72,9 @@ def read_batches(path: str, config: SampleSetConfig) -> Iterator[pa.RecordBatch]
             raise DataError(f"{path}: a run without {SAMPLES_FILE}; let `sample` finish it first")
     match config.format if config.format != "auto" else _format(place):
         case "lm_eval":
-            return read_lm_eval(place)
+            return read_lm_eval(place, num_problems=num_problems)
         case "jsonl":
-            return read_completions(place, fields=config.fields, scores=config.scores)
+            return read_completions(place, fields=config.fields, scores=config.scores, num_problems=num_problems)
     return read_sample_table(place)
 
 

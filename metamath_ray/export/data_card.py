@@ -6,6 +6,7 @@ import yaml
 
 from metamath_ray.export.metamathqa import AUGMENTATION_TAGS
 from metamath_ray.export.summary import ExportSummary
+from metamath_ray.storage.dataset_files import ROWS_FILE, TABLE_FILE
 from metamath_ray.storage.publishing import publishable
 
 _LICENCES: Mapping[str, tuple[str, str]] = {
@@ -16,12 +17,12 @@ _LICENCES: Mapping[str, tuple[str, str]] = {
 """Source → identifier on the Hub, and where the seed questions come from."""
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
-_LOADING = """\
+_LOADING = f"""\
 ```python
 from datasets import load_dataset
 
-rows = load_dataset("parquet", data_files="metamathqa.parquet", split="train")  # with provenance
-rows = load_dataset("json", data_files="metamathqa.jsonl", split="train")       # the four public fields
+rows = load_dataset("parquet", data_files="{TABLE_FILE}", split="train")  # with provenance
+rows = load_dataset("json", data_files="{ROWS_FILE}", split="train")       # the four public fields
 ```"""
 
 
@@ -53,7 +54,7 @@ def _header(summary: ExportSummary) -> str:
         "task_categories": ["text-generation", "question-answering"],
         "tags": ["math", "math-qa", "synthetic", "metamath-ray"],
         "size_categories": [next((name for limit, name in _SIZES if summary.num_exported < limit), "n>1M")],
-        "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "metamathqa.parquet"}]}],
+        "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": TABLE_FILE}]}],
     }
     return f"---\n{_yaml(fields)}---"
 

@@ -17,11 +17,11 @@ from metamath_ray.augmentation.numbers import find_mentions
 from metamath_ray.errors import DataError, RunDirectoryError
 from metamath_ray.export.diversity import Embedding, distances, hashed_ngrams
 from metamath_ray.export.metamathqa import AUGMENTATION_TAGS
-from metamath_ray.export.run_export import DATASET_FOLDER
-from metamath_ray.export.writer import REJECTED_FILE, TABLE_FILE
+from metamath_ray.export.writer import REJECTED_FILE
 from metamath_ray.report.data_quality import AugmentationQuality, DataQuality, Histogram
 from metamath_ray.statistics import rate
 from metamath_ray.storage import KindSummary, RunDirectory, summarize
+from metamath_ray.storage.dataset_files import DATASET_FOLDER, TABLE_FILE
 from metamath_ray.types import Augmentation, RejectionReason
 
 _COLUMNS = ["query", "response", "original_question", "augmentation"]

@@ -10,12 +10,11 @@ from metamath_ray.datasets import ContaminationKind, Decontaminator, ProblemSour
 from metamath_ray.export.metamathqa import MetaMathQARow
 from metamath_ray.export.selection import Rejected, Selected, select_rows, solved_problem_ids
 from metamath_ray.export.summary import ExportSummary
-from metamath_ray.export.writer import FILES, TABLE_FILE, write_export
+from metamath_ray.export.writer import FILES, write_export
 from metamath_ray.storage import PlanIndex, RunDirectory, outcome_from_row, outcomes_in_plan_order
+from metamath_ray.storage.dataset_files import DATASET_FOLDER, DATASET_TABLE
 from metamath_ray.storage.manifest import now
 from metamath_ray.types import Outcome
-
-DATASET_FOLDER = "dataset"
 
 
 def export_run(run: RunDirectory, config: ExportConfig) -> ExportSummary:
@@ -70,7 +69,7 @@ def first_rows(run: RunDirectory, num_rows: int) -> list[MetaMathQARow]:
         RunDirectoryError: There is none.
     """
     names = ["query", "response", "type", "original_question"]
-    batches = run.read_batches(DATASET_FOLDER, TABLE_FILE, columns=names)
+    batches = run.read_batches(*DATASET_TABLE, columns=names)
     return [MetaMathQARow(**row) for row in islice((row for batch in batches for row in batch.to_pylist()), num_rows)]
 
 

@@ -19,9 +19,8 @@ from metamath_ray.export.data_card import data_card
 from metamath_ray.export.metamathqa import row_type
 from metamath_ray.export.selection import Rejected, Selected
 from metamath_ray.export.summary import ExportSummary
+from metamath_ray.storage.dataset_files import ROWS_FILE, TABLE_FILE
 
-ROWS_FILE = "metamathqa.jsonl"
-TABLE_FILE = "metamathqa.parquet"
 REJECTED_FILE = "rejected.jsonl"
 CARD_FILE = "README.md"
 FILES = (ROWS_FILE, TABLE_FILE, REJECTED_FILE, CARD_FILE)

@@ -1,6 +1,7 @@
 """Which samples a report shows: of some problems, one of the leading answer and one that is graded otherwise."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -15,17 +16,37 @@ Row = Mapping[str, Any]
 _CORRECT = {GradeVerdict.CORRECT: True, GradeVerdict.INCORRECT: False, GradeVerdict.UNSCORED: None}
 
 
+class SampleChooser:
+    """Chooses samples to browse out of a table that streams by; holds the samples of its first problems alone."""
+
+    def __init__(self, *, num_problems: int) -> None:
+        self._num_problems = num_problems
+        self._by_problem: dict[str, list[Row]] = {}
+
+    def passing(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Hand on the table as it comes, so that whoever else reads it need not read it again."""
+        for batch in batches:
+            self._keep(batch)
+            yield batch
+
+    def _keep(self, batch: pa.RecordBatch) -> None:
+        for problem_id in batch.column("problem_id").unique().to_pylist():
+            if len(self._by_problem) < self._num_problems:
+                self._by_problem.setdefault(problem_id, [])
+        shown = pc.is_in(batch.column("problem_id"), value_set=pa.array(self._by_problem, pa.string()))
+        for row in batch.filter(shown).to_pylist():
+            self._by_problem[row["problem_id"]].append(row)
+
+    def chosen(self) -> list[ShownSample]:
+        """Return the samples of what has passed."""
+        return [sample for rows in self._by_problem.values() for sample in _shown(rows)]
+
+
 def choose_samples(batches: Iterable[pa.RecordBatch], *, num_problems: int) -> list[ShownSample]:
     """Return samples to browse, of the first problems of a table; holds the samples of these alone."""
-    by_problem: dict[str, list[Row]] = {}
-    for batch in batches:
-        for problem_id in batch.column("problem_id").unique().to_pylist():
-            if len(by_problem) < num_problems:
-                by_problem.setdefault(problem_id, [])
-        shown = pc.is_in(batch.column("problem_id"), value_set=pa.array(by_problem, pa.string()))
-        for row in batch.filter(shown).to_pylist():
-            by_problem[row["problem_id"]].append(row)
-    return [sample for rows in by_problem.values() for sample in _shown(rows)]
+    chooser = SampleChooser(num_problems=num_problems)
+    deque(chooser.passing(batches), maxlen=0)
+    return chooser.chosen()
 
 
 def _shown(rows: Sequence[Row]) -> list[ShownSample]:

@@ -230,10 +230,9 @@ class RunDirectory:
                 case fs.FileType.File:
                     filesystem.delete_file(path)
 
-    def outcome_shards(self, prefix: str = "") -> list[str]:
-        """Return the names of the shards that begin so, sorted."""
-        names = (name.removesuffix(".parquet") for name in self.tables("outcomes"))
-        return [name for name in names if name.startswith(prefix)]
+    def outcome_shards(self) -> list[str]:
+        """Return the names of the shards, sorted."""
+        return [name.removesuffix(".parquet") for name in self.tables("outcomes")]
 
     def last_stored(self) -> datetime | None:
         """Return when the latest outcomes were stored; None before the first, or where a file system keeps no times."""
@@ -276,8 +275,12 @@ class RunDirectory:
 
     def finished_ids(self) -> set[str]:
         """Return the ids of all items that have an outcome."""
+        return self.ids_of(self.outcome_shards())
+
+    def ids_of(self, shards: Iterable[str]) -> set[str]:
+        """Return the ids of the items whose outcomes some shards hold."""
         ids: set[str] = set()
-        for shard in self.outcome_shards():
+        for shard in shards:
             ids.update(self.read_shard(shard, ["item_id"]).column("item_id").to_pylist())
         return ids
 

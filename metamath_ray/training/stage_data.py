@@ -12,6 +12,7 @@ from metamath_ray.datasets.files import read_records
 from metamath_ray.datasets.records import Record, parse_record, shown
 from metamath_ray.errors import DataError
 from metamath_ray.storage import RunDirectory
+from metamath_ray.storage.dataset_files import DATASET_TABLE
 from metamath_ray.storage.locations import local_copy
 from metamath_ray.storage.samples import read_sample_table, read_samples
 from metamath_ray.training.examples import Example
@@ -68,9 +69,9 @@ def rows_file(path: str) -> str:
     Raises:
         DataError: The run has no data set.
     """
-    run, exported = RunDirectory(path), ("dataset", "metamathqa.parquet")
-    if run.exists(*exported):
-        return run.path(*exported)
+    run = RunDirectory(path)
+    if run.exists(*DATASET_TABLE):
+        return run.path(*DATASET_TABLE)
     if run.exists("manifest.json"):
         raise DataError(f"{path}: this run has no data set yet; run `metamath-ray export --run-directory {path}`")
     return path

@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,8 +12,9 @@ from metamath_ray.cli import main
 from metamath_ray.config import EvaluateConfig, SourceConfig
 from metamath_ray.datasets import ProblemSource, read_problems
 from metamath_ray.errors import ConfigError, RunDirectoryError
+from metamath_ray.evaluation import foreign
 from metamath_ray.exits import JOB_MARK
-from metamath_ray.measuring import RESULTS_FILE, evaluate_tables, read_results, report
+from metamath_ray.measuring import RESULTS_FILE, evaluate_tables, read_results, read_shown, report
 from metamath_ray.storage.samples import SAMPLE_SCHEMA, sample_to_row
 from metamath_ray.types import Completion, FinishReason, Problem
 from tests.unit.evaluation.tables import batches, synthetic_problems
@@ -27,13 +29,14 @@ def config(folder: Path) -> EvaluateConfig:
 
 
 def test_an_evaluation_can_be_reported_anew(tmp_path: Path) -> None:
-    results = evaluate_tables(config(tmp_path))
-    page = Path(report(config(tmp_path), results))
+    results, shown = evaluate_tables(config(tmp_path))
+    page = Path(report(config(tmp_path), results, shown))
     first = page.read_text()
     assert "teacher" in first
     assert read_results(config(tmp_path)).evaluations[0].name == "teacher"
     page.unlink()
-    assert Path(report(config(tmp_path), read_results(config(tmp_path)))).is_file()
+    assert read_shown(config(tmp_path)) == shown
+    assert Path(report(config(tmp_path), read_results(config(tmp_path)), shown)).is_file()
     assert {"versions", "hardware", "time", "seed"} <= results.environment.keys()
 
 
@@ -51,7 +54,7 @@ def test_subjects_and_levels_of_any_json_lines_reach_the_results(tmp_path: Path)
     pq.write_table(pa.Table.from_pylist(rows, schema=SAMPLE_SCHEMA), tmp_path / "samples.parquet")
     models = {"mine": {"path": str(tmp_path / "samples.parquet")}}
     asked = {"models": models, "output": str(tmp_path / "evaluation"), "num_resamples": 100, "num_orderings": 1}
-    groups = evaluate_tables(EvaluateConfig.model_validate(asked)).evaluations[0].groups
+    groups = evaluate_tables(EvaluateConfig.model_validate(asked))[0].evaluations[0].groups
     assert [(one.name, one.num_problems) for one in groups["subject"]] == [("area 0", 3), ("area 1", 3)]
     assert [(one.name, one.num_problems) for one in groups["level"]] == [(f"level {one}", 2) for one in range(3)]
 
@@ -82,6 +85,33 @@ def test_the_command_prints_each_model_and_where_the_report_is(
     assert "Maj1@N" in said
     assert f"report: {tmp_path}/evaluation/index.html" in said
     assert main(["report", "--config", str(file)]) == 0
+
+
+def test_completions_of_another_tool_are_graded_once_and_for_a_report_anew_those_it_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graded = Mock(side_effect=foreign.grade)
+    monkeypatch.setattr(foreign, "grade", graded)
+    lines = [
+        {"question": f"{number}?", "answer": str(number), "completion": ["The answer is: 1", "The answer is: 2"]}
+        for number in range(5)
+    ]
+    (tmp_path / "theirs.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    asked = {
+        "models": {"theirs": str(tmp_path / "theirs.jsonl")},
+        "output": str(tmp_path / "evaluation"),
+        "num_resamples": 100,
+        "num_orderings": 1,
+        "num_shown_problems": 2,
+    }
+    (tmp_path / "evaluation.yaml").write_text(json.dumps(asked))
+    page = tmp_path / "evaluation" / "index.html"
+    for command, num_graded in (("evaluate", 10), ("report", 4)):
+        graded.reset_mock()
+        assert main([command, "--config", str(tmp_path / "evaluation.yaml")]) == 0
+        assert graded.call_count == num_graded
+        assert ("0?" in page.read_text(), "4?" in page.read_text()) == (True, False)
+        page.unlink()
 
 
 def test_the_job_prints_what_the_command_prints(

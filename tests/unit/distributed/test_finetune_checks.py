@@ -45,6 +45,15 @@ def test_what_fits_is_found(tmp_path: Path) -> None:
     assert checked.label_tokens.correct != checked.label_tokens.incorrect
 
 
+def test_an_engine_that_samples_are_drawn_with_is_checked_unless_it_runs_already(tmp_path: Path) -> None:
+    def stages(**engine: object) -> dict[str, Any]:
+        return {"verifier": {"samples": {"draw": {**PROBLEMS, "engine": engine}}}}
+
+    with pytest.raises(ConfigError, match=r"stages\.verifier\.samples\.draw\.engine\.tensor_parallel_size is 2"):
+        check(config_of(tmp_path, stages=stages(tensor_parallel_size=2)))
+    check(config_of(tmp_path, stages=stages(tensor_parallel_size=2, attach="llm")))
+
+
 def test_a_chat_set_needs_a_chat_template(tmp_path: Path, model: Path) -> None:
     with pytest.raises(PromptError, match="cannot render a chat"):
         check(config_of(tmp_path, model=str(model), prompt_set="chat"))

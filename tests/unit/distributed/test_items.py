@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -60,6 +61,11 @@ def worker(run: RunDirectory, runner: Runner, **execution: Any) -> ItemWorker:  
     return ItemWorker(ItemsJob(run=run, mark=run.claim(), make_runner=lambda: runner, execution=settings))
 
 
+def stored_ids(run: RunDirectory) -> list[str]:
+    """As often as they are stored."""
+    return [item_id for name in run.outcome_shards() for item_id in run.read_shard(name).column("item_id").to_pylist()]
+
+
 async def test_every_row_of_a_block_gets_one_stored_outcome(run: RunDirectory) -> None:
     counts = (await worker(run, Runner())(run.read_plan_rows(range(NUM_ITEMS)))).to_pylist()[0]
     assert (counts["num_items"], counts["num_accepted"], counts["fatal"]) == (NUM_ITEMS, NUM_ITEMS, "")
@@ -90,9 +96,30 @@ async def test_a_block_that_is_run_again_does_only_what_is_left(run: RunDirector
     stored = run.finished_ids()
     again = Runner()
     await worker(run, again)(run.read_plan_rows(range(NUM_ITEMS)))
-    ids = [item_id for name in run.outcome_shards() for item_id in run.read_shard(name).column("item_id").to_pylist()]
-    assert sorted(ids) == sorted(make_item(number).item_id for number in range(NUM_ITEMS))
+    assert sorted(stored_ids(run)) == sorted(make_item(number).item_id for number in range(NUM_ITEMS))
     assert not {make_item(number).item_id for number in again.ran} & stored
+
+
+async def test_a_worker_that_gets_a_block_again_does_only_what_is_left(run: RunDirectory) -> None:
+    runner = Runner(fatal_at=7)
+    working = worker(run, runner)
+    await working(run.read_plan_rows(range(NUM_ITEMS)))
+    runner.fatal_at = None
+    counts = (await working(run.read_plan_rows(range(NUM_ITEMS)))).to_pylist()[0]
+    assert 0 < counts["num_items"] < NUM_ITEMS
+    assert sorted(stored_ids(run)) == sorted(make_item(number).item_id for number in range(NUM_ITEMS))
+
+
+async def test_a_worker_lists_the_outcomes_once_for_all_its_blocks(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = Mock(side_effect=run.outcome_shards)
+    working = worker(run, Runner(), rows_in_flight=4)
+    with monkeypatch.context() as watched:
+        watched.setattr(run, "outcome_shards", listed)
+        await asyncio.gather(*(working(run.read_plan_rows(range(at, at + 3))) for at in range(0, NUM_ITEMS, 3)))
+    assert len(run.outcome_shards()) >= NUM_ITEMS // 3
+    assert listed.call_count == 1
 
 
 async def test_a_worker_of_a_dead_driver_writes_nothing_any_more(run: RunDirectory) -> None:

@@ -63,6 +63,14 @@ def test_lines_of_one_question_are_samples_of_one_problem(tmp_path: Path) -> Non
     assert len({row["problem_id"] for row in rows}) == 1
 
 
+def test_of_the_first_problems_every_completion_is_read(tmp_path: Path) -> None:
+    lines = [QUESTION | {"question": f"{number}?", "completion": RIGHT} for number in (0, 1, 2, 0, 2, 1)]
+    path = written(tmp_path / "run.jsonl", *lines)
+    found = [(row["problem"]["question"], row["sample_index"]) for row in rows_of(path, num_problems=2)]
+    assert found == [("0?", 0), ("1?", 0), ("0?", 1), ("1?", 1)]
+    assert rows_of(path, num_problems=0) == []
+
+
 def test_fields_are_named_by_the_user(tmp_path: Path) -> None:
     record = {"q": "What is 3 + 4?", "right": "7", "out": {"text": RIGHT}, "who": "m1", "difficulty": 3, "p": 0.25}
     fields = {

@@ -1,6 +1,6 @@
 from typing import Any
 
-from metamath_ray.report.choosing import choose_samples
+from metamath_ray.report.choosing import SampleChooser, choose_samples
 from metamath_ray.report.samples import SampleKind, ShownSample
 from tests.unit.evaluation.tables import batches, sample_row
 
@@ -47,6 +47,13 @@ def test_only_the_first_problems_are_shown_with_all_their_samples() -> None:
     found = shown(*rows, num_problems=2)
     assert [sample.question for sample in found] == ["0?", "1?"]
     assert all(sample.clusters[0].num_votes == 3 for sample in found)
+
+
+def test_what_passes_is_handed_on_as_it_came() -> None:
+    table = batches([sample_row("7", question=f"{number}?") for number in range(5)], 2)
+    chooser = SampleChooser(num_problems=2)
+    assert list(chooser.passing(table)) == table
+    assert chooser.chosen() == choose_samples(table, num_problems=2)
 
 
 def test_a_verifier_that_breaks_a_tied_vote_disagrees_with_it() -> None:
