@@ -76,5 +76,5 @@ def test_a_verifier_is_asked_in_its_own_words_unless_others_are_named(tmp_path: 
     assert verifier_prompt_for(ours, None) == verifier_prompt_for(ours, "embedded") == own
     assert verifier_prompt_for(foreign, None) == load_verifier_prompt("paper")
     assert verifier_prompt_for(foreign, "embedded") == own
-    with pytest.raises(ModelError, match="another verifier prompt .* than 'paper' .* leave verifier_prompt out"):
+    with pytest.raises(ModelError, match=r"another verifier prompt .* than 'paper' .* leave verifier_prompt out"):
         verifier_prompt_for(ours, "paper")
