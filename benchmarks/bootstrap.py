@@ -2,8 +2,8 @@
 
 * ours: `metamath-ray bootstrap`, vLLM on Ray Serve, from word problems to graded outcomes in parquet;
 * vllm.LLM.generate: the same prompts, parameters and seeds put straight to vLLM; nothing is graded or written;
-* Ray Data over Serve: the same through `ServeDeploymentProcessorConfig`, from parquet to parquet, nothing graded;
-* Ray Data, its own engine: the same through `vLLMEngineProcessorConfig`.
+* Ray Data over Serve: the same through `ServeDeploymentProcessorConfig` to parquet, nothing graded;
+* Ray Data, its own engine: the same through `vLLMEngineProcessorConfig`, likewise.
 
 All have the embedded teacher with the same arguments. Items are answer augmentation alone, one request each, so that
 all prompts are known before; every system is a fresh process, one works at a time, and rounds take another order each.

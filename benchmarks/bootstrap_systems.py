@@ -206,7 +206,7 @@ def bare(folder: Path, config: BootstrapConfig) -> Passage:
 
 
 def stock_over_serve(folder: Path, config: BootstrapConfig) -> Passage:
-    """Run Ray Data's pipeline over Ray Serve's own LLM server, from parquet to parquet.
+    """Run Ray Data's pipeline over Ray Serve's own LLM server, to parquet.
 
     One block holds all rows: the stage works on 4 batches of a block at once, and on one block after the other. Its
     rows carry no time, so an item ends when its request was made (in whole seconds) and what it took.
@@ -247,7 +247,7 @@ def stock_over_serve(folder: Path, config: BootstrapConfig) -> Passage:
 
 
 def stock_own_engine(folder: Path, config: BootstrapConfig) -> Passage:
-    """Run Ray Data's pipeline with vLLM in its own actor, from parquet to parquet, a block a batch."""
+    """Run Ray Data's pipeline with vLLM in its own actor, to parquet, a block a batch; an item ends with its block."""
     from ray.data.llm import build_processor, vLLMEngineProcessorConfig  # noqa: PLC0415
 
     def preprocess(row: dict[str, Any]) -> dict[str, Any]:
@@ -300,11 +300,13 @@ def _cluster(config: BootstrapConfig) -> Iterator[None]:
 
 
 def _through(processor: Any, folder: Path, *, num_blocks: int) -> Passage:  # noqa: ANN401
-    """Run a processor of Ray Data's from the requests to a folder of parquet files."""
+    """Run a processor of Ray Data's from so many blocks of requests to a folder of parquet files."""
     import ray  # noqa: PLC0415
 
-    requests = ray.data.read_parquet(str(folder / REQUESTS), override_num_blocks=num_blocks)
-    processor(requests).write_parquet(str(folder / WRITTEN))
+    requests = pq.read_table(folder / REQUESTS)
+    size = math.ceil(len(requests) / num_blocks)
+    blocks = [requests.slice(start, size) for start in range(0, len(requests), size)]
+    processor(ray.data.from_arrow(blocks)).write_parquet(str(folder / WRITTEN))
     rows = pq.read_table(folder / WRITTEN).to_pylist()
     return Passage(
         marks=_in_order([row["ended"] for row in rows]),
