@@ -99,6 +99,32 @@ BENCHMARKS = (
         ),
     ),
     Benchmark(
+        script="bootstrap",
+        title="Bootstrap against the engine alone and Ray Data's pipelines, 200 items",
+        figures=(
+            Figure(name="tokens/s", path=("systems", "ours", "tokens_per_second", "median")),
+            *(
+                Figure(name=f"tokens/s over those of {rival}", path=("systems", rival, "ours_over_it", "median"),
+                       form=".2f", at_least=goal)
+                for rival, goal in (
+                    ("vllm.LLM.generate", 0.97), ("Ray Data over Serve", 1.0), ("Ray Data, its own engine", 1.0),
+                )
+            ),
+            Figure(name="whole run, start-up included: time over vllm.LLM.generate's",
+                   path=("systems", "vllm.LLM.generate", "our_seconds_over_its", "median"), form=".2f"),
+        ),
+    ),
+    Benchmark(
+        script="scoring",
+        title="Scoring by a verifier, 16 solutions a question",
+        figures=(
+            Figure(name="solutions/s", path=("systems", "ours", "solutions_per_second", "median")),
+            Figure(name="over one request a solution without a prefix cache",
+                   path=("systems", "one request a solution, no prefix cache", "ours_over_it", "median"), form=".2f",
+                   at_least=3),
+        ),
+    ),
+    Benchmark(
         script="solve",
         title="The solve service against what it is made of",
         figures=tuple(
