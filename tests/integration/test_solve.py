@@ -96,7 +96,7 @@ def test_a_verifier_that_is_served_otherwise_than_trained_does_not_come_up(clust
     metadata["golden_scores"][0]["score"] = 1 - round(metadata["golden_scores"][0]["score"])
     (spoiled / METADATA_FILE).write_text(json.dumps({**metadata, "kind": "both"}))
     engine = {"model": str(spoiled), "max_num_seqs": 8}
-    settings = {"generator": engine, "verifier": engine, "prompt_set": "embedded", "verifier_prompt": "paper"}
+    settings = {"generator": engine, "verifier": engine, "prompt_set": "embedded", "verifier_prompt": "embedded"}
     app = solve_application(SolveConfig.model_validate(settings))
     serve.run_many(
         [serve.RunTarget(target=app, name="spoiled", route_prefix="/spoiled")],

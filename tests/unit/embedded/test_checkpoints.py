@@ -40,11 +40,12 @@ def test_manifest_and_card(name: EmbeddedName) -> None:
 def test_the_verifier_says_how_it_was_made_and_what_it_scores() -> None:
     folder = checkpoint_path("verifier")
     manifest = json.loads((folder / "metamath_ray.json").read_text(encoding="utf-8"))
-    assert (manifest["kind"], manifest["parent"]) == ("verifier", "embedded:teacher")
+    assert (manifest["kind"], manifest["parent"]) == ("verifier", "runs/likelihood_reader")
     assert manifest["verifier_prompt_hash"] == load_verifier_prompt("embedded").hash
     assert len({golden["score"] for golden in manifest["golden_scores"]}) > 1
     card = (folder / "README.md").read_text(encoding="utf-8")
-    assert "jobs/configs/finetune_word_problems_verifier.yaml" in card
+    for made_by in ("pretrain_verifier", "finetune_word_problems_verifier"):
+        assert f"jobs/configs/{made_by}.yaml" in card
     assert (folder / "tokenizer.json").read_bytes() == (checkpoint_path("teacher") / "tokenizer.json").read_bytes()
 
 
