@@ -5,7 +5,8 @@
 
 * solutions: the base, fine-tuned on reference solutions of the seed problems, on the same for as many steps as the
   bootstrapped rows take, and on rows bootstrapped from those problems.
-* verifier: the teacher as a verifier of the bootstrapped generator's samples, by each of the two losses.
+* verifier: the embedded verifier, which knows the teacher's samples, on those of the bootstrapped generator, by each of
+  the two losses.
 * sequential: generator → verifier → generator, against as many steps of it alone, and of both at once; one seed.
 
 Each run has a folder; what is done there is not done again, so that the script may be interrupted. Prints tables and,
@@ -36,7 +37,7 @@ Hits = list[bool]
 PARTS = ("solutions", "verifier", "sequential")
 LEARNING_RATE = 3e-4
 """Chosen on the split "validation" for the reference solutions, the rival of what we want to show."""
-VERIFIER_RATE = 7e-4
+VERIFIER_RATE = 2e-4
 VERIFIER_SAMPLES = {"balance": "within_problems", "max_pairs_per_problem": 4, "validation_share": 0.15}
 LAST_RATE, LAST_STEPS = 1e-4, 60
 """Of the generator's second stage."""
@@ -193,7 +194,7 @@ VERIFIER_LOSSES = {
 
 
 def compare_verifiers(runs: Runs) -> Config:
-    """Train the teacher to judge the generator by each loss; measure on samples of problems that are kept apart."""
+    """Teach the verifier to judge the generator by each loss; measure on samples of problems that are kept apart."""
     samples = runs.samples()
     table = Table(title="Verifiers, on held-out problems", title_justify="left", box=None)
     for column in ("loss", "AUC", "AUC within problems", "calibration error", "samples", "pairs"):
@@ -204,12 +205,11 @@ def compare_verifiers(runs: Runs) -> Config:
             VERIFIER_RATE,
             samples={"path": str(samples), **VERIFIER_SAMPLES},
             epochs=1,
-            global_batch_size=16,
             **settings,
         )
         trainers = {"num_workers": 2, "micro_batch_size": 8, "zero_stage": 3}
         stages = {"verifier": learned}
-        config = {"model": "embedded:teacher", "stages": stages, "trainers": trainers}
+        config = {"model": "embedded:verifier", "stages": stages, "trainers": trainers}
         run = runs.metamath_ray("finetune", f"verifier_{name}", config)
         found = figures[name] = json.loads((run / "verifier" / "results.json").read_text())["verifier"]
         shown = [found["auc"], found["within_problem_auc"], found["expected_calibration_error"]]
