@@ -14,6 +14,7 @@ from metamath_ray.datasets import ProblemSource, read_problems
 from metamath_ray.errors import ConfigError, RunDirectoryError
 from metamath_ray.evaluation import foreign
 from metamath_ray.exits import JOB_MARK
+from metamath_ray.grading import grade
 from metamath_ray.measuring import RESULTS_FILE, evaluate_tables, read_results, read_shown, report
 from metamath_ray.storage.samples import SAMPLE_SCHEMA, sample_to_row
 from metamath_ray.types import Completion, FinishReason, Problem
@@ -90,7 +91,7 @@ def test_the_command_prints_each_model_and_where_the_report_is(
 def test_completions_of_another_tool_are_graded_once_and_for_a_report_anew_those_it_shows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    graded = Mock(side_effect=foreign.grade)
+    graded = Mock(side_effect=grade)
     monkeypatch.setattr(foreign, "grade", graded)
     lines = [
         {"question": f"{number}?", "answer": str(number), "completion": ["The answer is: 1", "The answer is: 2"]}
