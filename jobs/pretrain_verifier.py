@@ -3,7 +3,7 @@ r"""Trains what the embedded verifier starts from: layers on the embedded teache
     torchrun --nproc-per-node 2 jobs/pretrain_verifier.py --config jobs/configs/pretrain_verifier.yaml \
         --output runs/likelihood_reader
 
-Half an hour on two CPU cores. Prints a line of figures at every evaluation, of problems kept apart. The rows of a step
+Forty minutes on two CPU cores. Prints a line of figures at every evaluation, of problems kept apart. The rows of a step
 are the same for any number of processes. A GPU is used when there is one.
 """
 
@@ -44,9 +44,11 @@ class VerifierPretraining(FrozenConfig):
 
     seed: int = 0
     generator: EmbeddedName
+    num_added_layers: int
     verifier_prompt: str
     samples: SamplesConfig
-    training: ReaderSettings
+    stages: dict[str, ReaderSettings]
+    """In order; each starts from the checkpoint of the one before."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -54,39 +56,44 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True, help="folder of the checkpoint")
+    parser.add_argument("--stage", help="run this stage alone; it starts from the checkpoint in the output folder")
     options = parser.parse_args(arguments)
     config = VerifierPretraining.model_validate(yaml.safe_load(options.config.read_text(encoding="utf-8")))
     if "WORLD_SIZE" in os.environ:
         dist.init_process_group()
-    pretrain(config, options.output)
+    for stage in [options.stage] if options.stage else config.stages:
+        pretrain(config, stage, options.output)
     if dist.is_initialized():
         dist.destroy_process_group()
 
 
-def pretrain(config: VerifierPretraining, output: Path) -> None:
-    """Train; measure and save on the way."""
+def pretrain(config: VerifierPretraining, stage: str, output: Path) -> None:
+    """Train one stage; measure and save on the way."""
     torch.manual_seed(config.seed)
     folder, tables = checkpoint_path(config.generator), config.samples.path or ()
     tokenizer = AutoTokenizer.from_pretrained(folder)
     renderer = VerifierRenderer(load_verifier_prompt(config.verifier_prompt), tokenizer)
     generator = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    reader = LikelihoodReader(generator, config.training.num_added_layers, LabelTokens(*renderer.label_token_ids))
+    reader = LikelihoodReader(generator, config.num_added_layers, LabelTokens(*renderer.label_token_ids))
+    if stage != next(iter(config.stages)):
+        reader.model.load_state_dict(LlamaForCausalLM.from_pretrained(output, dtype=torch.float32).state_dict())
     learned = SampleSet(tables, config.samples, seed=config.seed, with_pairs=False)
     held_out = held_out_samples(tables, config.samples, seed=config.seed)
 
     def report(step: int, figures: dict[str, Any]) -> None:
         if Share.mine().rank == 0:
             manifest = {"parent": f"embedded:{config.generator}", "made_with": made_with(), **config.model_dump()}
-            save_checkpoint(reader.model, tokenizer, output, {**manifest, "step": step, **figures})
+            save_checkpoint(reader.model, tokenizer, output, {**manifest, "stage": stage, "step": step, **figures})
             found = measure_verifier(held_out, score_samples(str(output), held_out, renderer=renderer, device=DEVICE))
-            print(json.dumps({"step": step, **figures, **{name: round(found[name], 4) for name in SHOWN}}), flush=True)
+            shown = {name: round(found[name], 4) for name in SHOWN}
+            print(json.dumps({"stage": stage, "step": step, **figures, **shown}), flush=True)
         if dist.is_initialized():
             dist.barrier()
 
-    encoder = SolutionEncoder(renderer, tokenizer.pad_token_id)
+    encoder, settings = SolutionEncoder(renderer, tokenizer.pad_token_id), config.stages[stage]
     examples = list(learned.examples(with_singles=True))
-    source = drawn(examples, encoder, config.training.altered_share, str(config.seed))
-    train_reader(reader.to(DEVICE), encoder, source, config.training, report)
+    source = drawn(examples, encoder, settings.altered_share, str(config.seed))
+    train_reader(reader.to(DEVICE), encoder, source, settings, report)
 
 
 if __name__ == "__main__":

@@ -10,11 +10,11 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, takewhile
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, linear, rms_norm
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, linear, rms_norm
 from transformers import LlamaForCausalLM
 
 from metamath_ray.prompts import VerifierRenderer
@@ -27,13 +27,15 @@ _OUTPUTS = ("self_attn.o_proj.weight", "mlp.down_proj.weight")
 
 
 class ReaderSettings(LoopSettings):
-    """How the layers on top are trained."""
+    """One stage of the training of the layers on top."""
 
-    num_added_layers: int = 2
     altered_share: float = 0.4
     """Share of the examples in whose solution one or two digits are replaced, which makes it incorrect."""
     verdict_weight: float = 0.3
     """Weight of the verdict's loss beside the tokens'."""
+    verdict_among: Literal["labels", "vocabulary"]
+    """What the verdict is told apart from: the other label, which alone decides a score; or every other token, too,
+    which is the loss that fine-tuning takes."""
 
 
 class Judged(NamedTuple):
@@ -108,10 +110,11 @@ class LikelihoodReader(nn.Module):
         self._below = generator.config.num_hidden_layers
         self._norm_below = generator.model.norm
         self._norm_below.requires_grad_(requires_grad=False)
+        self._labels = labels
         embeddings = self.model.lm_head.weight.detach()
         self.register_buffer("direction", embeddings[labels.correct] - embeddings[labels.incorrect], persistent=False)
 
-    def losses(self, batch: JudgedBatch) -> tuple[Tensor, Tensor]:
+    def losses(self, batch: JudgedBatch, verdict_among: Literal["labels", "vocabulary"]) -> tuple[Tensor, Tensor]:
         """Return the summed losses of the tokens, read twice, and of the verdicts."""
         out = self.model.model(input_ids=batch.input_ids, use_cache=False, output_hidden_states=True)
         expected = self.likelihoods(out.hidden_states[self._below], batch)
@@ -119,8 +122,11 @@ class LikelihoodReader(nn.Module):
         probed = linear(rms_norm(first[batch.is_solution], self.probe.shape, eps=1e-6), self.probe)
         read = linear(last[batch.is_solution], self.direction)
         tokens = _cross_entropy(read, expected) + _cross_entropy(probed, expected)
-        verdicts = linear(last[torch.arange(len(batch.last)), batch.last], self.direction)
-        return tokens, _cross_entropy(verdicts, batch.is_correct)
+        ends = last[torch.arange(len(batch.last)), batch.last]
+        if verdict_among == "labels":
+            return tokens, _cross_entropy(linear(ends, self.direction), batch.is_correct)
+        said = torch.where(batch.is_correct > 0, self._labels.correct, self._labels.incorrect)
+        return tokens, cross_entropy(linear(ends, self.model.lm_head.weight).float(), said, reduction="sum")
 
     @torch.no_grad()
     def likelihoods(self, hidden: Tensor, batch: JudgedBatch) -> Tensor:
@@ -220,7 +226,7 @@ def train_reader(
         total = torch.zeros((), device=device)
         for batch in encoder.batches(rows[share.rank :: share.num_processes], settings.micro_batches):
             with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-                tokens, verdicts = reader.losses(batch.to(device))
+                tokens, verdicts = reader.losses(batch.to(device), settings.verdict_among)
             loss = tokens / num_tokens + settings.verdict_weight * verdicts / len(rows)
             torch.autograd.backward(loss)
             total += loss.detach()

@@ -101,10 +101,15 @@ def test_tokens_are_read_twice_and_the_verdict_once(
     reader = LikelihoodReader(teacher, 1, LabelTokens(*renderer.label_token_ids))
     torch.nn.init.zeros_(reader.probe)
     reader.direction.zero_()
-    tokens, verdict = reader.losses(*encoder.batches([row], 1))
+    [batch] = encoder.batches([row], 1)
+    tokens, verdict = reader.losses(batch, "labels")
     coin = torch.log(torch.tensor(2.0))  # the loss of a logit of 0, whatever the target
     assert torch.allclose(tokens, 2 * coin * (row.end - row.begin), rtol=1e-5)
     assert torch.allclose(verdict, coin)
+    with torch.no_grad():
+        logprobs = teacher(batch.input_ids).logits[0, -1].log_softmax(-1)
+    said = reader.losses(batch, "vocabulary")[1]
+    assert torch.allclose(said, -logprobs[renderer.label_token_ids[0]], rtol=1e-4)
 
 
 def test_training_lowers_the_loss_and_leaves_the_generator(
@@ -113,7 +118,9 @@ def test_training_lowers_the_loss_and_leaves_the_generator(
     before = {name: p.clone() for name, p in teacher.state_dict().items()}
     torch.manual_seed(0)
     reader = LikelihoodReader(teacher, 1, LabelTokens(*renderer.label_token_ids))
-    settings = ReaderSettings(num_steps=6, rows_per_step=6, micro_batches=2, warmup_steps=1, eval_every=1)
+    settings = ReaderSettings(
+        verdict_among="labels", num_steps=6, rows_per_step=6, micro_batches=2, warmup_steps=1, eval_every=1
+    )
     losses: list[float] = []
     source = drawn(EXAMPLES, encoder, 0.5, "seed")
     num_tokens = train_reader(reader, encoder, source, settings, lambda _, figures: losses.append(figures["loss"]))
