@@ -8,8 +8,9 @@ from pathlib import Path
 from metamath_ray.loop.process import run_command
 
 LOOP = """
-import subprocess, sys
+import signal, subprocess, sys
 from metamath_ray.loop import process
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 real = subprocess.Popen
 subprocess.Popen = lambda _, **options: real([sys.executable, "-c", sys.argv[1]], **options)
 sys.exit(process.run_command(["step"]))
