@@ -122,5 +122,5 @@ def test_a_malformed_prompt_is_named_in_one_line(tmp_path: Path, content: str, m
 
 
 def test_an_unknown_prompt_is_answered_with_those_there_are() -> None:
-    with pytest.raises(PromptError, match="no verifier prompt 'papre': neither a file nor one of paper"):
+    with pytest.raises(PromptError, match="no verifier prompt 'papre': neither a file nor one of embedded, paper"):
         load_verifier_prompt("papre")
