@@ -31,17 +31,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bootstrap_requests import bootstrap_config, steady_rate, write_requests
 from bootstrap_shapes import draw_shapes, measure_shapes
-from bootstrap_systems import (
-    BARE,
-    OURS,
-    PRINTED,
-    SYSTEMS,
-    bootstrap_config,
-    run_system,
-    steady_rate,
-    write_requests,
-)
+from bootstrap_systems import BARE, OURS, PRINTED, SYSTEMS, run_system
 from rich.console import Console
 from rich.table import Table
 

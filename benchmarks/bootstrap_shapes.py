@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
-from bootstrap_systems import MODEL, bootstrap_config, ours, steady_rate
+from bootstrap_requests import MODEL, bootstrap_config, steady_rate
+from bootstrap_systems import ours
 from matplotlib.figure import Figure
 
 from metamath_ray.config import ServeEngineConfig

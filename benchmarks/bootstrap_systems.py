@@ -1,146 +1,45 @@
 """What benchmarks/bootstrap.py compares: our bootstrap, bare vLLM, and Ray Data's own pipelines, on equal requests."""
 
-import asyncio
 import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
+from bootstrap_requests import (
+    MODEL,
+    REQUESTS,
+    Mark,
+    Passage,
+    bootstrap_config,
+    engine_arguments,
+    in_order,
+    read_requests,
+)
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from metamath_ray.augmentation import PlanSummary, run_item
 from metamath_ray.config import BootstrapConfig
-from metamath_ray.datasets import ProblemSource, read_problems
 from metamath_ray.distributed.bootstrap import bootstrap, required_cpus
 from metamath_ray.distributed.cluster import connected
-from metamath_ray.distributed.deployment import QUIET, llm_config_arguments, served_name
+from metamath_ray.distributed.deployment import QUIET, served_name
 from metamath_ray.distributed.items import BlockCounts
 from metamath_ray.distributed.observer import Silent
-from metamath_ray.distributed.planning import planned_items
-from metamath_ray.distributed.preflight import check, renderer, sampling_parameters
 from metamath_ray.distributed.serve_engine import DEPLOYMENT_NAME
-from metamath_ray.errors import RequestRejected
-from metamath_ray.inference import CompletionRequest
-from metamath_ray.inference.models import context_length, resolve_model
+from metamath_ray.inference.models import resolve_model
 from metamath_ray.storage import RunDirectory
-from metamath_ray.types import Completion
 
-MODEL = "embedded:teacher"
-SAMPLES_A_QUESTION = 2
 BATCH_ROWS, BATCHES_AT_ONCE = 64, 4
 """Of Ray Data's pipelines: as many rows in flight as our default has. Its Serve stage takes no more than 4 at once."""
 APPLICATION = "stock"
 STOCK_DEPLOYMENT = f"LLMServer:{DEPLOYMENT_NAME.rpartition(':')[2]}"
-REQUESTS, PRINTED, WRITTEN = "requests.parquet", "texts.json", "written"
-STEADY_FROM, STEADY_TO = 0.1, 0.8
-"""Shares of the items: an engine that decodes 128 at once is full from the one to the other, if they are 2,000."""
+PRINTED, WRITTEN = "texts.json", "written"
 SPARE_CPUS = 2
 """Logical CPUs for the tasks of Ray Data's pipelines around the one with the model."""
-
-Mark = tuple[float, int]
-"""A time, in seconds since the epoch, and how many items had ended by then."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Passage:
-    """What one system did with the requests.
-
-    Attributes:
-        marks: In order.
-        num_tokens: Tokens generated.
-        texts: Seed → completion; seeds are distinct.
-    """
-
-    marks: list[Mark]
-    num_tokens: int
-    texts: dict[int, str]
-
-
-def steady_rate(marks: Sequence[Mark], num_tokens: int) -> float:
-    """Return the tokens a second between two shares of the items, without the first ones' start and the last ones' end.
-
-    Args:
-        marks: The last has all items.
-        num_tokens: Tokens of all items.
-    """
-    total = marks[-1][1]
-    first, last = (next(mark for mark in marks if mark[1] >= share * total) for share in (STEADY_FROM, STEADY_TO))
-    return (last[1] - first[1]) / (last[0] - first[0]) * num_tokens / total
-
-
-def bootstrap_config(folder: Path, num_items: int, **execution: int) -> BootstrapConfig:
-    """Return the configuration of a bootstrap of so many items: one request each, of the embedded teacher."""
-    others = dict.fromkeys(("rephrasing", "self_verification", "fobar"), 0)
-    source = {"format": "word_problems", "split": "train", "limit": math.ceil(num_items / SAMPLES_A_QUESTION)}
-    settings = {
-        "run_directory": str(folder / "run"),
-        "source": source,
-        "augmentation": {"answer_augmentation": SAMPLES_A_QUESTION, **others},
-        "sampling": {"solve": {"max_tokens": 256}},
-        "engine": {"kind": "serve", "model": MODEL, "max_num_seqs": 128},
-        "execution": execution,
-    }
-    return BootstrapConfig.model_validate(settings)
-
-
-class _Recorder:
-    """An engine that answers nothing and keeps what it was asked."""
-
-    model = MODEL
-
-    def __init__(self) -> None:
-        self.requests: list[CompletionRequest] = []
-
-    async def complete(self, request: CompletionRequest) -> Completion:
-        """Keep a request."""
-        self.requests.append(request)
-        raise RequestRejected("kept")
-
-
-def write_requests(folder: Path, config: BootstrapConfig) -> None:
-    """Write what a bootstrap will ask its engine, in the order of its plan."""
-    checked, recorder = check(config), _Recorder()
-    render = renderer(config, model_path=checked.model_path)
-    problems = read_problems(
-        ProblemSource(**config.source.model_dump(exclude={"skip_invalid"})), skip_invalid=config.source.skip_invalid
-    )
-    rewrite, solve = sampling_parameters(config.sampling.rewrite), sampling_parameters(config.sampling.solve)
-
-    async def record() -> None:
-        for item in planned_items(problems, checked, PlanSummary()):
-            await run_item(item, engine=recorder, renderer=render, rewrite_sampling=rewrite, solve_sampling=solve)
-
-    asyncio.run(record())
-    longest = context_length(checked.model_path) or math.inf
-    rows = [_request_row(request, longest) for request in recorder.requests]
-    pq.write_table(pa.Table.from_pylist(rows), folder / REQUESTS)
-
-
-def _request_row(request: CompletionRequest, longest: float) -> dict[str, Any]:
-    token_ids = list(request.prompt.token_ids or ())
-    sampling = request.sampling
-    parameters = {
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "max_tokens": int(min(sampling.max_tokens, longest - len(token_ids))),
-        "stop": list(sampling.stop),
-        "seed": request.seed,
-    }
-    return {"token_ids": token_ids, "parameters": parameters}
-
-
-def read_requests(folder: Path) -> list[dict[str, Any]]:
-    """Read what `write_requests` wrote."""
-    rows: list[dict[str, Any]] = pq.read_table(folder / REQUESTS).to_pylist()
-    return rows
 
 
 class _Clock(Silent):
@@ -181,7 +80,7 @@ class _Ends(tqdm):  # type: ignore[misc]
 
 def bare(folder: Path, config: BootstrapConfig) -> Passage:
     """Put all requests to `vllm.LLM.generate`; nothing is graded or written."""
-    arguments = _arguments(config)
+    arguments = engine_arguments(config)
     os.environ.update(arguments["runtime_env"]["env_vars"])
     from vllm import LLM, SamplingParams, TokensPrompt  # noqa: PLC0415  (after the environment is set)
 
@@ -199,7 +98,7 @@ def bare(folder: Path, config: BootstrapConfig) -> Passage:
     )
     texts = [output.outputs[0].text for output in outputs]
     return Passage(
-        marks=_in_order(bars[-1].times),  # the first is of the prompts that are read in
+        marks=in_order(bars[-1].times),  # the first is of the prompts that are read in
         num_tokens=sum(len(output.outputs[0].token_ids) for output in outputs),
         texts={row["parameters"]["seed"]: text for row, text in zip(rows, texts, strict=True)},
     )
@@ -231,7 +130,7 @@ def stock_over_serve(folder: Path, config: BootstrapConfig) -> Passage:
 
     with _cluster(config):
         serve.start(proxy_location=ProxyLocation.Disabled, logging_config=QUIET)
-        target = build_llm_deployment(LLMConfig(**_arguments(config)))
+        target = build_llm_deployment(LLMConfig(**engine_arguments(config)))
         serve.run(target, name=APPLICATION, route_prefix=None, logging_config=QUIET)
         processor = build_processor(
             ServeDeploymentProcessorConfig(
@@ -265,7 +164,7 @@ def stock_own_engine(folder: Path, config: BootstrapConfig) -> Passage:
             "ended": time.time(),
         }
 
-    arguments = _arguments(config)
+    arguments = engine_arguments(config)
     stages = dict.fromkeys(("chat_template_stage", "tokenize_stage", "detokenize_stage"), False)
     with _cluster(config):
         processor = build_processor(
@@ -285,13 +184,6 @@ def stock_own_engine(folder: Path, config: BootstrapConfig) -> Passage:
         return _through(processor, folder, num_blocks=math.ceil(len(read_requests(folder)) / BATCH_ROWS))
 
 
-def _arguments(config: BootstrapConfig) -> dict[str, Any]:
-    """Return what our own deployment of the model is made from."""
-    engine = config.engine
-    assert engine.kind == "serve"
-    return llm_config_arguments(engine, model_path=resolve_model(MODEL))
-
-
 @contextmanager
 def _cluster(config: BootstrapConfig) -> Iterator[None]:
     num_cpus = required_cpus(config.engine, config.execution) + SPARE_CPUS
@@ -309,14 +201,10 @@ def _through(processor: Any, folder: Path, *, num_blocks: int) -> Passage:  # no
     processor(ray.data.from_arrow(blocks)).write_parquet(str(folder / WRITTEN))
     rows = pq.read_table(folder / WRITTEN).to_pylist()
     return Passage(
-        marks=_in_order([row["ended"] for row in rows]),
+        marks=in_order([row["ended"] for row in rows]),
         num_tokens=sum(row["num_tokens"] for row in rows),
         texts={row["seed"]: row["text"] for row in rows},
     )
-
-
-def _in_order(times: list[float]) -> list[Mark]:
-    return [(ended, number) for number, ended in enumerate(sorted(times), start=1)]
 
 
 OURS, BARE, OVER_SERVE, OWN_ENGINE = "ours", "vllm.LLM.generate", "Ray Data over Serve", "Ray Data, its own engine"
