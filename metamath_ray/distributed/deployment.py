@@ -89,8 +89,12 @@ def _for_cpu(arguments: dict[str, Any], config: ServeEngineConfig) -> None:
 
     A prompt must be read in one piece: where vLLM 0.29 splits one, it rewinds the request's random generator, which
     PyTorch cannot do on CPU, and a single seeded request then kills the engine.
+
+    Blocks of the cache are as small as the kernels take them well: only whole ones are shared between requests, and 128
+    tokens, which vLLM has here by itself, are more than a short question.
     """
     arguments["engine_kwargs"]["enable_chunked_prefill"] = False
+    arguments["engine_kwargs"]["block_size"] = 32
     arguments["placement_group_config"] = {"bundles": [{"CPU": 1}]}
     arguments["engine_kwargs"]["enforce_eager"] = True
     arguments["runtime_env"]["env_vars"]["VLLM_CPU_KVCACHE_SPACE"] = str(config.kv_cache_gib)

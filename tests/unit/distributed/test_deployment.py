@@ -2,10 +2,11 @@ from metamath_ray.config import ServeEngineConfig
 from metamath_ray.distributed.deployment import llm_config_arguments, resolve_dtype
 
 
-def test_a_cpu_computes_in_float32_and_reads_prompts_in_one_piece() -> None:
+def test_a_cpu_computes_in_float32_reads_prompts_in_one_piece_and_shares_short_ones() -> None:
     arguments = llm_config_arguments(ServeEngineConfig(kv_cache_gib=3), model_path="/model")
     assert arguments["engine_kwargs"]["dtype"] == "float32"
     assert arguments["engine_kwargs"]["enable_chunked_prefill"] is False
+    assert arguments["engine_kwargs"]["block_size"] == 32
     assert arguments["engine_kwargs"]["enforce_eager"] is True
     assert arguments["placement_group_config"] == {"bundles": [{"CPU": 1}]}
     assert arguments["runtime_env"]["env_vars"]["VLLM_CPU_KVCACHE_SPACE"] == "3"
