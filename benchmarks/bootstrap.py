@@ -41,7 +41,7 @@ from metamath_ray.config import ExecutionConfig
 from metamath_ray.storage.manifest import hardware, versions
 from metamath_ray.terminal import quiet
 
-ITEMS, QUICK_ITEMS = 2_000, 200
+ITEMS, QUICK_ITEMS = 2_000, 1_000
 ROUNDS = 2
 TIME_LIMIT_SECONDS = 1800
 """Of one system in one round."""
@@ -214,7 +214,7 @@ def _cells(found: dict[str, float], form: str) -> tuple[str, str]:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="200 items, one round; under four minutes")
+    parser.add_argument("--quick", action="store_true", help="1,000 items, one round; some six minutes")
     parser.add_argument("--items", type=int, help="so many items; 2,000 by default")
     parser.add_argument("--rounds", type=int, help="so many rounds; 2 by default")
     parser.add_argument("--shapes", action="store_true", help="rows in flight and batch sizes instead of rivals")

@@ -20,7 +20,7 @@ from performance_page import Benchmark, Figure, Result, page
 
 ROOT = Path(__file__).resolve().parents[1]
 TIME_LIMIT_SECONDS = 600
-"""Of one benchmark; all of them together take less than 20 minutes on two cores."""
+"""Of one benchmark."""
 
 BENCHMARKS = (
     Benchmark(
@@ -100,7 +100,7 @@ BENCHMARKS = (
     ),
     Benchmark(
         script="bootstrap",
-        title="Bootstrap against the engine alone and Ray Data's pipelines, 200 items",
+        title="Bootstrap against the engine alone and Ray Data's pipelines, 1,000 items",
         figures=(
             Figure(name="tokens/s", path=("systems", "ours", "tokens_per_second", "median")),
             *(
@@ -186,7 +186,7 @@ BENCHMARKS = (
         ),
     ),
 )  # fmt: skip
-"""Each in under two minutes. `finetuning.py` measures what is learned, not how fast, and takes longer."""
+"""`finetuning.py` measures what is learned, not how fast, and takes longer."""
 
 
 def main() -> None:
