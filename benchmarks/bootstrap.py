@@ -36,6 +36,7 @@ from bootstrap_shapes import draw_shapes, measure_shapes
 from bootstrap_systems import BARE, OURS, PRINTED, SYSTEMS, run_system
 from rich.console import Console
 from rich.table import Table
+from rounds import spread
 
 from metamath_ray.config import ExecutionConfig
 from metamath_ray.storage.manifest import hardware, versions
@@ -197,15 +198,6 @@ def shapes(num_items: int, num_rounds: int, chart: Path | None) -> list[dict[str
         {"rows_in_flight": rows, "batch_size": size, "tokens_per_second": spread(found)}
         for (rows, size), found in rates.items()
     ]
-
-
-def spread(values: Sequence[float]) -> dict[str, float]:
-    """Return the median and the ends."""
-    return {
-        "median": round(statistics.median(values), 4),
-        "lowest": round(min(values), 4),
-        "highest": round(max(values), 4),
-    }
 
 
 def _cells(found: dict[str, float], form: str) -> tuple[str, str]:

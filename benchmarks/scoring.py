@@ -15,7 +15,6 @@ import argparse
 import asyncio
 import json
 import random
-import statistics
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -25,6 +24,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rounds import spread
 
 from metamath_ray.config import ExecutionConfig, RayConfig, SampleConfig
 from metamath_ray.config.solve import EMBEDDED_VERIFIER
@@ -169,15 +169,6 @@ def agreement(runs: Sequence[Pass], others: Sequence[Pass]) -> float:
         for ours, its in zip(run.scores, other.scores, strict=True)
     ]
     return round(sum(abs(ours - its) < SAME for ours, its in pairs) / len(pairs), 4)
-
-
-def spread(values: Sequence[float]) -> dict[str, float]:
-    """Return the median and the ends."""
-    return {
-        "median": round(statistics.median(values), 4),
-        "lowest": round(min(values), 4),
-        "highest": round(max(values), 4),
-    }
 
 
 def _arguments() -> argparse.Namespace:

@@ -27,6 +27,7 @@ import httpx
 import uvloop
 from rich.console import Console
 from rich.table import Table
+from rounds import spread
 from solve_systems import (
     TIME_LIMIT_SECONDS,
     WIDTH,
@@ -222,15 +223,6 @@ def described(runs: Sequence[Pass], service_runs: Sequence[Pass], num_samples: i
         "question_seconds": spread([statistics.median(one.seconds for one in run.replies) for run in runs]),
         "tokens_a_sample": round(sum(run.num_tokens for run in runs) / num_samples_drawn, 3),
         "service_over_it": spread([ours.seconds_per_token / its.seconds_per_token for ours, its in pairs]),
-    }
-
-
-def spread(values: Sequence[float]) -> dict[str, float]:
-    """Return the median and the ends."""
-    return {
-        "median": round(statistics.median(values), 4),
-        "lowest": round(min(values), 4),
-        "highest": round(max(values), 4),
     }
 
 
