@@ -102,7 +102,8 @@ class TerminalObserver:
         self._progress.stop()
 
     def stage(self, name: str) -> None:
-        """Show that a stage begins."""
+        """Show that a stage begins; its rate is its own."""
+        self._began = None
         self._progress.update(self._task, description=name, total=None, completed=0, details="")
         if not self._console.is_terminal:
             self._console.print(f"{name} …")
@@ -118,9 +119,7 @@ class TerminalObserver:
             self._began, self._num_before = now, counts.num_items
         rate = (counts.num_items - self._num_before) / max(now - self._began, 1e-9)
         details = f"{rate:.1f} items/s · {counts.num_accepted:,} accepted"
-        self._progress.update(
-            self._task, description="bootstrapping", total=total, completed=counts.num_items, details=details
-        )
+        self._progress.update(self._task, total=total, completed=counts.num_items, details=details)
         is_due = now - self._last_line >= PLAIN_LINE_EVERY_SECONDS or counts.num_items == total
         if not self._console.is_terminal and is_due and counts.num_items > self._num_before:
             left = f"{(total - counts.num_items) / rate:.0f} s left" if rate else ""
