@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from vllm.exceptions import VLLMServerError, VLLMValidationError
 
+from metamath_ray.distributed import llm_server
 from metamath_ray.distributed.llm_server import CompletionServer
 
 
@@ -130,6 +131,21 @@ async def test_samples_are_told_as_they_end_and_by_their_place() -> None:
     assert sorted(found) == [0, 1, 2]
     assert {one["text"] for one in found.values()} == {"7"}
     assert [parameters.seed for _, parameters in server.vllm.asked] == [3, 4, 5]
+
+
+async def test_samples_that_end_soon_after_another_come_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(llm_server, "GATHERING_SECONDS", 1.0)
+    server, told_first = Server(None), asyncio.Event()
+
+    async def complete(*, seed: int) -> int:
+        await (told_first.wait() if seed == 2 else asyncio.sleep(seed / 1000))
+        return seed
+
+    monkeypatch.setattr(server, "complete", complete)
+    told = server.complete_all(seeds=[0, 1, 2])  # type: ignore[misc]
+    assert sorted(await anext(told)) == [(0, 0), (1, 1)]
+    told_first.set()
+    assert [ended async for ended in told] == [[(2, 2)]]
 
 
 async def test_samples_that_nobody_waits_for_any_more_are_aborted() -> None:
