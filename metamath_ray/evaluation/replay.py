@@ -155,9 +155,11 @@ def probabilities_of_staying(races: Race, look: int, num_drawn: int, num_samples
     for (ahead, behind), states in _equal_votes(votes, rival_votes):
         weight, rival = races.weight[states, look], races.rival_weight[states, look]
         step, rival_step = weight / ahead, races.rival_step[states, look]
-        overtaken = _overtaken(
-            weight - rival, step, rival_step, ahead, behind, num_drawn=num_drawn, remaining=num_samples - num_drawn
-        )
+        drawn = {"num_drawn": num_drawn, "remaining": num_samples - num_drawn}
+        overtaken = _overtaken(weight - rival, step, rival_step, ahead, behind, **drawn)
+        if (is_light := rival_step < step).any():
+            by_newcomer = _overtaken(weight, step, step, ahead, 0, **drawn)
+            overtaken = np.where(is_light, np.maximum(overtaken, by_newcomer), overtaken)
         found[states] = 1.0 - overtaken
     return found
 

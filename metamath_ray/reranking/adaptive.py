@@ -79,9 +79,10 @@ def probability_of_the_best_staying(votes: int, num_drawn: int, num_samples: int
 def probability_of_staying(
     votes: Sequence[int], num_drawn: int, num_samples: int, *, weights: Sequence[float] | None = None
 ) -> float:
-    """Return the probability that the leading cluster is still ahead of the runner-up after all samples.
+    """Return the probability that the leading cluster is still ahead of its likeliest rival after all samples.
 
-    Where there is no runner-up, it is an answer not seen yet. A tie counts as lost.
+    That is the runner-up, or an answer not seen yet: where votes weigh differently, a newcomer may come nearer to the
+    lead than a light runner-up. A tie counts as lost.
 
     Args:
         votes: Votes of each cluster.
@@ -100,9 +101,9 @@ def probability_of_staying(
         return 1.0
     totals = [float(number) for number in votes] if weights is None else weights
     ranked = [_Side(total, count, total / count) for total, count in zip(totals, votes, strict=True)]
-    ranked = heapq.nlargest(2, ranked, key=lambda side: (side.weight, side.votes))
-    leader, rival = ranked if len(ranked) == 2 else (ranked[0], _Side(0.0, 0, ranked[0].step))
-    return 1.0 - _probability_of_overtaking(leader, rival, num_drawn, remaining)
+    leader, *runner_up = heapq.nlargest(2, ranked, key=lambda side: (side.weight, side.votes))
+    rivals = runner_up if runner_up and runner_up[0].step >= leader.step else [*runner_up, _Side(0.0, 0, leader.step)]
+    return 1.0 - max(_probability_of_overtaking(leader, rival, num_drawn, remaining) for rival in rivals)
 
 
 @dataclass(frozen=True, slots=True)

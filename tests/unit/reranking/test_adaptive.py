@@ -40,11 +40,15 @@ def enumerated(
 
 
 def brute_force(votes: Sequence[int], num_drawn: int, num_samples: int, weights: Sequence[float]) -> float:
-    ranked = sorted(zip(weights, votes, strict=True), reverse=True)
-    (first, ahead), (second, behind) = [*ranked, (0.0, 0)][:2]
-    steps = (first / ahead, second / behind if behind else first / ahead)
-    counts = (ahead + PRIOR_VOTES, behind + PRIOR_VOTES, num_drawn - ahead - behind + PRIOR_VOTES)
-    return enumerated(counts, (first, second), steps, num_samples - num_drawn)
+    """The leader against the runner-up, and against an answer not seen yet, whose votes weigh like the leader's."""
+    (first, ahead), *runner_up = sorted(zip(weights, votes, strict=True), reverse=True)[:2]
+    rivals = [(first, ahead, 0.0, 0), *((second, behind, second, behind) for second, behind in runner_up)]
+    found = []
+    for weight, count, start, behind in rivals:
+        counts = (ahead + PRIOR_VOTES, behind + PRIOR_VOTES, num_drawn - ahead - behind + PRIOR_VOTES)
+        steps = (first / ahead, weight / count)
+        found.append(enumerated(counts, (first, start), steps, num_samples - num_drawn))
+    return min(found)
 
 
 def clusters_of(*sizes: int) -> list[AnswerCluster]:
@@ -77,6 +81,12 @@ def test_weighted_votes_agree_with_enumeration(state: tuple[list[int], int, int]
     weights = [number * mean for number, mean in zip(votes, means, strict=True)]
     found = probability_of_staying(votes, num_drawn, num_samples, weights=weights)
     assert isclose(found, brute_force(votes, num_drawn, num_samples, weights), rel_tol=1e-9, abs_tol=1e-9)
+
+
+def test_a_light_runner_up_does_not_hide_answers_not_seen_yet() -> None:
+    alone = probability_of_staying([3], 4, 16, weights=[3.0])
+    assert probability_of_staying([3, 1], 4, 16, weights=[3.0, 0.01]) == alone
+    assert alone == pytest.approx(0.9615, abs=1e-4)
 
 
 def test_worked_by_hand() -> None:
