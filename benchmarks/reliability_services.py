@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -91,12 +92,16 @@ def kill_solve(times: int, chance: Random) -> Iterator[dict[str, Any]]:
     config = service_config(**{name: SOLVE_CONFIG[name] for name in ("generator", "verifier", "sampling")})
     with service(config) as url:
         for part, title in PARTS.items():
-            yield _under_load(url, part, _killer(title), times, chance)
+            yield _under_load(url, part, partial(_kill, title), times, chance)
 
 
-def _killer(title: str) -> Callable[[], None]:
-    """Return what kills a process whose command line holds the title."""
-    return lambda: cluster_processes(title)[-1].send_signal(signal.SIGKILL)
+def _kill(title: str) -> None:
+    """Kill a process whose command line holds the title, as soon as there is one."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not (found := cluster_processes(title)):
+        assert time.monotonic() < deadline, f"there is no {title} to kill"
+        time.sleep(POLL_SECONDS)
+    found[-1].send_signal(signal.SIGKILL)
 
 
 def _under_load(url: str, part: str, kill: Callable[[], None], times: int, chance: Random) -> dict[str, Any]:

@@ -179,6 +179,10 @@ async def test_ten_times_too_much_is_refused_at_once_and_the_rest_is_served(solv
     assert {reply.json()["stop_reason"] for reply in replies if reply.is_success} <= {"all_samples", "deadline"}
 
 
+CUT_OFF = 0
+"""In place of the status of a reply that never came."""
+
+
 class Load(threading.Thread):
     """Asks one question after the other, and notes what came of each."""
 
@@ -191,9 +195,14 @@ class Load(threading.Thread):
 
     def run(self) -> None:
         while not self._ended.is_set():
-            reply = ask(self.url, num_samples=4, time_limit_seconds=60)
-            self.statuses.append(reply.status_code)
-            self.bodies.append(reply.text)
+            try:
+                reply = ask(self.url, num_samples=4, time_limit_seconds=60)
+            except httpx.TransportError as error:
+                self.statuses.append(CUT_OFF)
+                self.bodies.append(repr(error))
+            else:
+                self.statuses.append(reply.status_code)
+                self.bodies.append(reply.text)
 
     def stop(self) -> None:
         self._ended.set()
