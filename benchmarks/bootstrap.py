@@ -206,7 +206,7 @@ def _cells(found: dict[str, float], form: str) -> tuple[str, str]:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="1,000 items, one round; some six minutes")
+    parser.add_argument("--quick", action="store_true", help="1,000 items, one round")
     parser.add_argument("--items", type=int, help="so many items; 2,000 by default")
     parser.add_argument("--rounds", type=int, help="so many rounds; 2 by default")
     parser.add_argument("--shapes", action="store_true", help="rows in flight and batch sizes instead of rivals")
