@@ -12,7 +12,7 @@ from solve_systems import TIME_LIMIT_SECONDS
 
 from metamath_ray.config.solve import EMBEDDED_VERIFIER
 from metamath_ray.datasets.word_problems import generate_problems
-from metamath_ray.distributed.serve_engine import ServeLabelScorer
+from metamath_ray.distributed.serve_scorer import ServeLabelScorer
 from metamath_ray.distributed.serving import APPLICATION
 from metamath_ray.errors import DataError
 from metamath_ray.grading import Verdict, compare

@@ -29,7 +29,7 @@ from metamath_ray.distributed.preflight import (
     require_writable,
     sampling_parameters,
 )
-from metamath_ray.distributed.serve_engine import ServeEngine
+from metamath_ray.distributed.serve_engine import FOR_RUNS, ServeEngine
 from metamath_ray.errors import MetamathRayError
 from metamath_ray.grading import check_canaries
 from metamath_ray.inference import CompletionEngine, RetryingEngine
@@ -119,6 +119,7 @@ class BootstrapRunnerFactory:
             application=self.application,
             model=engine.model,
             timeout_seconds=engine.request_timeout_seconds,
+            grouping=FOR_RUNS,
             max_model_len=engine.max_model_len or context_length(self.model_path),
         )
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 REFUSED, FAILED = 400, 500
 REQUEST_NUMBERS = count()
-GATHERING_SECONDS = 0.05
-"""How long a sample that ended waits for others of its call: a message of Serve's costs more than a sample in it."""
 
 
 class CompletionServer(LLMServer):  # type: ignore[misc]
@@ -73,29 +71,30 @@ class CompletionServer(LLMServer):  # type: ignore[misc]
         )
 
     async def complete_all(
-        self,
-        *,
-        seeds: list[int],
-        **asked: Any,  # noqa: ANN401
+        self, *, prompts: list[dict[str, Any]], samples: list[tuple[int, int]], telling_seconds: float
     ) -> AsyncGenerator[list[tuple[int, dict[str, Any]]], None]:
-        """Sample one completion a seed, in one call of Serve's.
+        """Sample many completions, in one call of Serve's.
 
         Args:
-            seeds: Of the samples.
-            asked: The rest of what `complete` takes.
+            prompts: What `complete` takes, but for the seed.
+            samples: (place in `prompts`, seed) of each.
+            telling_seconds: How long a sample that ended waits for others; when all have ended, none waits.
 
         Yields:
-            (place in `seeds`, what `complete` returns), of those that ended; when all have, nothing waits.
+            (place in `samples`, what `complete` returns), of those that ended.
         """
-        places = {asyncio.create_task(self.complete(seed=seed, **asked)): place for place, seed in enumerate(seeds)}
+        places = {
+            asyncio.create_task(self.complete(seed=seed, **prompts[prompt])): place
+            for place, (prompt, seed) in enumerate(samples)
+        }
         pending = set(places)
         try:
             while pending:
                 ended, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
                 if pending:
-                    others, pending = await asyncio.wait(pending, timeout=GATHERING_SECONDS)
+                    others, pending = await asyncio.wait(pending, timeout=telling_seconds)
                     ended |= others
-                yield [(places[task], task.result()) for task in ended]
+                yield [(places[task], _record(task)) for task in ended]
         finally:
             for task in pending:
                 task.cancel()
@@ -141,6 +140,13 @@ class CompletionServer(LLMServer):  # type: ignore[misc]
         except VLLMError as error:
             return {"code": REFUSED if isinstance(error, VLLMClientError) else FAILED, "message": str(error)}
         return described(last)
+
+
+def _record(ended: "asyncio.Task[dict[str, Any]]") -> dict[str, Any]:
+    """Return what came of a sample; one that broke something spoils no other."""
+    if error := ended.exception():
+        return {"code": FAILED, "message": f"{type(error).__name__}: {error}"}
+    return ended.result()
 
 
 def _as_completion(output: "RequestOutput") -> dict[str, Any]:

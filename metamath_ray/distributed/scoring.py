@@ -14,7 +14,7 @@ from metamath_ray.distributed.driving import Spending, run_all
 from metamath_ray.distributed.items import BlockCounts, ItemsJob
 from metamath_ray.distributed.observer import Observer, Silent
 from metamath_ray.distributed.preflight import check_fits
-from metamath_ray.distributed.serve_engine import ServeLabelScorer
+from metamath_ray.distributed.serve_scorer import ServeLabelScorer
 from metamath_ray.errors import RequestRejected
 from metamath_ray.inference import RetryingLabelScorer
 from metamath_ray.inference.models import (

@@ -4,6 +4,9 @@ What a causal model expects next stands in its last layer; whether that then cam
 it would have to work each step out anew in the layers before. Layers on top see both: the expectation at one token, and
 at the next what was written. They learn two things at once, the generator's own probability of each token of a
 solution, and at the end the verdict on the whole. The generator below is frozen.
+
+A grade is one noisy bit; how likely the generator finds the whole solution is a number, and tells right from wrong
+among the solutions of one problem. So the verdict may learn from both.
 """
 
 import random
@@ -14,7 +17,7 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, linear, rms_norm
+from torch.nn.functional import binary_cross_entropy_with_logits, linear, rms_norm
 from transformers import LlamaForCausalLM
 
 from metamath_ray.prompts import VerifierRenderer
@@ -22,6 +25,8 @@ from metamath_ray.training.examples import Example
 from metamath_ray.training.losses import LabelTokens
 from metamath_ray.training.pretraining import LoopSettings, Report, Share, train
 
+SMALLEST = 1e-6
+"""Likelihoods and surprisals below it count as it."""
 _QUERY_AND_KEY = ("self_attn.q_proj.weight", "self_attn.k_proj.weight")
 _OUTPUTS = ("self_attn.o_proj.weight", "mlp.down_proj.weight")
 
@@ -36,6 +41,9 @@ class ReaderSettings(LoopSettings):
     verdict_among: Literal["labels", "vocabulary"]
     """What the verdict is told apart from: the other label, which alone decides a score; or every other token, too,
     which is the loss that fine-tuning takes."""
+    likelihood_share: float = 0.0
+    """How much of what the verdict learns is the chance of being correct that the mean log-likelihood of the solution
+    gives it, by a logistic regression learned alongside; the rest is the grade."""
 
 
 class Judged(NamedTuple):
@@ -106,6 +114,8 @@ class LikelihoodReader(nn.Module):
         self.model = deepen(generator, num_added_layers)
         self.probe = nn.Parameter(torch.randn(generator.config.hidden_size) * generator.config.initializer_range)
         """Reads the first added layer in training alone, so that the comparison forms there."""
+        self.chance = nn.Linear(1, 1)
+        """The logistic regression of grades on the logarithm of a solution's mean surprisal."""
         self.direction: Tensor
         self._below = generator.config.num_hidden_layers
         self._norm_below = generator.model.norm
@@ -114,19 +124,26 @@ class LikelihoodReader(nn.Module):
         embeddings = self.model.lm_head.weight.detach()
         self.register_buffer("direction", embeddings[labels.correct] - embeddings[labels.incorrect], persistent=False)
 
-    def losses(self, batch: JudgedBatch, verdict_among: Literal["labels", "vocabulary"]) -> tuple[Tensor, Tensor]:
-        """Return the summed losses of the tokens, read twice, and of the verdicts."""
+    def losses(self, batch: JudgedBatch, settings: ReaderSettings) -> tuple[Tensor, Tensor]:
+        """Return the summed losses of the tokens, read twice, and of the verdicts and the chances they learn from."""
         out = self.model.model(input_ids=batch.input_ids, use_cache=False, output_hidden_states=True)
         expected = self.likelihoods(out.hidden_states[self._below], batch)
         first, last = out.hidden_states[self._below + 1], out.last_hidden_state
         probed = linear(rms_norm(first[batch.is_solution], self.probe.shape, eps=1e-6), self.probe)
         read = linear(last[batch.is_solution], self.direction)
         tokens = _cross_entropy(read, expected) + _cross_entropy(probed, expected)
+        chances = self.chance(log_surprisal(expected, batch)[:, None])[:, 0]
+        targets = torch.lerp(batch.is_correct, chances.detach().sigmoid(), settings.likelihood_share)
         ends = last[torch.arange(len(batch.last)), batch.last]
-        if verdict_among == "labels":
-            return tokens, _cross_entropy(linear(ends, self.direction), batch.is_correct)
-        said = torch.where(batch.is_correct > 0, self._labels.correct, self._labels.incorrect)
-        return tokens, cross_entropy(linear(ends, self.model.lm_head.weight).float(), said, reduction="sum")
+        verdicts = self._verdict_loss(ends, targets, settings.verdict_among)
+        return tokens, verdicts + _cross_entropy(chances, batch.is_correct)
+
+    def _verdict_loss(self, ends: Tensor, targets: Tensor, among: Literal["labels", "vocabulary"]) -> Tensor:
+        if among == "labels":
+            return _cross_entropy(linear(ends, self.direction), targets)
+        logprobs = linear(ends, self.model.lm_head.weight).float().log_softmax(-1)
+        labels = logprobs[:, [self._labels.correct, self._labels.incorrect]]
+        return -(labels * torch.stack([targets, 1 - targets], 1)).sum()
 
     @torch.no_grad()
     def likelihoods(self, hidden: Tensor, batch: JudgedBatch) -> Tensor:
@@ -140,6 +157,14 @@ class LikelihoodReader(nn.Module):
         written = batch.input_ids[batch.is_solution]
         logits = linear(before, self.model.lm_head.weight).float()
         return logits.softmax(-1).gather(1, written[:, None])[:, 0]
+
+
+def log_surprisal(likelihoods: Tensor, batch: JudgedBatch) -> Tensor:
+    """Return the logarithm of the mean of -ln(likelihood) over each solution's tokens, ``[rows]``."""
+    rows = batch.is_solution.nonzero()[:, 0]
+    surprisal = -likelihoods.clamp_min(SMALLEST).log()
+    total = torch.zeros(len(batch.last), device=rows.device).index_add(0, rows, surprisal)
+    return (total / batch.is_solution.sum(1)).clamp_min(SMALLEST).log()
 
 
 def _cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
@@ -226,7 +251,7 @@ def train_reader(
         total = torch.zeros((), device=device)
         for batch in encoder.batches(rows[share.rank :: share.num_processes], settings.micro_batches):
             with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-                tokens, verdicts = reader.losses(batch.to(device), settings.verdict_among)
+                tokens, verdicts = reader.losses(batch.to(device), settings)
             loss = tokens / num_tokens + settings.verdict_weight * verdicts / len(rows)
             torch.autograd.backward(loss)
             total += loss.detach()

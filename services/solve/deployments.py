@@ -13,7 +13,7 @@ from ray.serve import Application
 
 from metamath_ray.config import RayConfig, ReplicasConfig, ServeEngineConfig, SolveConfig, describe_validation_error
 from metamath_ray.distributed.deployment import MAX_START_ATTEMPTS, llm_config_arguments
-from metamath_ray.distributed.serve_engine import DEPLOYMENT_NAME
+from metamath_ray.distributed.serve_answers import DEPLOYMENT_NAME
 from metamath_ray.errors import ConfigError
 from metamath_ray.inference.models import check_kind, check_prompt_set, resolve_model, verifier_prompt_for
 from metamath_ray.prompts import load_prompt_set

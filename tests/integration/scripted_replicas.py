@@ -5,6 +5,7 @@ python -m tests.integration.scripted_replicas ACCELERATOR NUMBER    # deploys, s
 
 import asyncio
 import sys
+from collections.abc import AsyncIterator
 from typing import Any
 
 import ray
@@ -12,7 +13,7 @@ from ray import serve
 from ray.serve.config import ProxyLocation
 
 from metamath_ray.distributed.deployment import served_name
-from metamath_ray.distributed.serve_engine import DEPLOYMENT_NAME
+from metamath_ray.distributed.serve_answers import DEPLOYMENT_NAME
 from tests.integration.scripted_server import completion
 
 APPLICATION = "llm"
@@ -25,16 +26,23 @@ class ScriptedReplica:
     def model_id(self) -> str:
         return served_name("embedded:teacher")
 
-    async def complete(self, *, prompt_token_ids: list[int], seed: int, **_: Any) -> dict[str, Any]:  # noqa: ANN401
-        await asyncio.sleep(SECONDS)
-        said = completion(prompt_token_ids, seed)
-        [choice] = said["choices"]
-        return {
-            "text": choice["text"],
-            "finish_reason": choice["finish_reason"],
-            "num_prompt_tokens": said["usage"]["prompt_tokens"],
-            "num_completion_tokens": said["usage"]["completion_tokens"],
-        }
+    async def complete_all(
+        self, *, prompts: list[dict[str, Any]], samples: list[tuple[int, int]], telling_seconds: float
+    ) -> AsyncIterator[list[tuple[int, dict[str, Any]]]]:
+        await asyncio.sleep(SECONDS + telling_seconds)
+        token_ids = [prompts[prompt]["prompt_token_ids"] for prompt, _ in samples]
+        yield [(place, _said(token_ids[place], seed)) for place, (_, seed) in enumerate(samples)]
+
+
+def _said(prompt_token_ids: list[int], seed: int) -> dict[str, Any]:
+    said = completion(prompt_token_ids, seed)
+    [choice] = said["choices"]
+    return {
+        "text": choice["text"],
+        "finish_reason": choice["finish_reason"],
+        "num_prompt_tokens": said["usage"]["prompt_tokens"],
+        "num_completion_tokens": said["usage"]["completion_tokens"],
+    }
 
 
 if __name__ == "__main__":

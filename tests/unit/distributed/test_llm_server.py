@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from vllm.exceptions import VLLMServerError, VLLMValidationError
 
-from metamath_ray.distributed import llm_server
 from metamath_ray.distributed.llm_server import CompletionServer
 
 
@@ -123,36 +122,56 @@ async def test_a_call_that_is_cancelled_leaves_no_generator_open() -> None:
     assert server.vllm.num_open == 0
 
 
-async def test_samples_are_told_as_they_end_and_by_their_place() -> None:
+PROMPT = {"prompt_token_ids": [1, 2, 3], **{name: value for name, value in SAMPLING.items() if name != "seed"}}
+OTHER = {**PROMPT, "prompt_token_ids": [4]}
+
+
+def told_by(server: Any, *samples: tuple[int, int], telling_seconds: float = 0.0) -> AsyncGenerator[Any, None]:  # noqa: ANN401
+    asked: AsyncGenerator[Any, None] = server.complete_all(
+        prompts=[PROMPT, OTHER], samples=list(samples), telling_seconds=telling_seconds
+    )
+    return asked
+
+
+async def test_samples_of_several_prompts_are_told_as_they_end_and_by_their_place() -> None:
     server = Server(output(text="7", finish_reason="stop", token_ids=[4, 5]))
-    asked = {name: value for name, value in SAMPLING.items() if name != "seed"}
-    told = server.complete_all(seeds=[3, 4, 5], prompt_token_ids=[1, 2, 3], **asked)  # type: ignore[misc]
-    found = dict([one async for ended in told for one in ended])
+    found = dict([one async for ended in told_by(server, (0, 3), (1, 4), (0, 5)) for one in ended])
     assert sorted(found) == [0, 1, 2]
     assert {one["text"] for one in found.values()} == {"7"}
-    assert [parameters.seed for _, parameters in server.vllm.asked] == [3, 4, 5]
+    asked = [(prompt["prompt_token_ids"], parameters.seed) for prompt, parameters in server.vllm.asked]
+    assert asked == [([1, 2, 3], 3), ([4], 4), ([1, 2, 3], 5)]
 
 
 async def test_samples_that_end_soon_after_another_come_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(llm_server, "GATHERING_SECONDS", 1.0)
     server, told_first = Server(None), asyncio.Event()
 
-    async def complete(*, seed: int) -> dict[str, Any]:
+    async def complete(*, seed: int, **_: Any) -> dict[str, Any]:  # noqa: ANN401
         await (told_first.wait() if seed == 2 else asyncio.sleep(seed / 1000))
         return {}
 
     monkeypatch.setattr(server, "complete", complete)
-    told = server.complete_all(seeds=[0, 1, 2])  # type: ignore[misc]
+    told = told_by(server, (0, 0), (0, 1), (0, 2), telling_seconds=1.0)
     assert {place for place, _ in await anext(told)} == {0, 1}
     told_first.set()
     assert [ended async for ended in told] == [[(2, {})]]
 
 
+async def test_a_sample_that_breaks_something_spoils_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Server(None)
+
+    async def complete(*, seed: int, **_: Any) -> dict[str, Any]:  # noqa: ANN401
+        if seed == 1:
+            raise ZeroDivisionError("seed")
+        return {}
+
+    monkeypatch.setattr(server, "complete", complete)
+    found = dict([one async for ended in told_by(server, (0, 0), (0, 1)) for one in ended])
+    assert found == {0: {}, 1: {"code": 500, "message": "ZeroDivisionError: seed"}}
+
+
 async def test_samples_that_nobody_waits_for_any_more_are_aborted() -> None:
     server = Server(None)
-    asked = {name: value for name, value in SAMPLING.items() if name != "seed"}
-    told = server.complete_all(seeds=[3, 4], prompt_token_ids=[1, 2, 3], **asked)  # type: ignore[misc]
-    asking = asyncio.ensure_future(anext(told))
+    asking = asyncio.ensure_future(anext(told_by(server, (0, 3), (1, 4))))
     while server.vllm.num_open < 2:  # noqa: ASYNC110
         await asyncio.sleep(0.001)
     asking.cancel()

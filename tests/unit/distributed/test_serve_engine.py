@@ -1,7 +1,8 @@
-"""The engine against a scripted handle: which errors are whose."""
+"""Samples that are asked for together are one call; each is answered, fails and is cancelled for itself."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,150 +10,270 @@ from ray import serve
 from ray.exceptions import ActorDiedError, RayTaskError
 from ray.serve.exceptions import BackPressureError
 
-from metamath_ray.distributed.serve_engine import ServeEngine, ServeLabelScorer
+from metamath_ray.distributed.serve_engine import FOR_ANSWERS, FOR_RUNS, Grouping, ServeEngine
 from metamath_ray.errors import BackPressure, EngineError, EngineUnavailable, RequestRejected
-from metamath_ray.inference import CompletionRequest, LabelLogprobs, LabelRequest
-from metamath_ray.types import FinishReason, RenderedPrompt, SamplingParameters
+from metamath_ray.inference import CompletionRequest
+from metamath_ray.types import ChatMessage, Completion, FinishReason, RenderedPrompt, SamplingParameters
 
-ANSWER = {"text": " 7", "finish_reason": "stop", "num_prompt_tokens": 3, "num_completion_tokens": 2}
-REQUEST = CompletionRequest(prompt=RenderedPrompt(token_ids=(1, 2)), sampling=SamplingParameters(), seed=9)
+Ended = list[tuple[int, dict[str, Any]]]
+Samples = list[tuple[int, int]]
+End = Exception | asyncio.CancelledError | str
+SOON = replace(FOR_RUNS, asking_seconds=0.02, max_samples=3)
+
+
+def answer(text: str) -> dict[str, Any]:
+    return {"text": text, "finish_reason": "stop", "num_prompt_tokens": 2, "num_completion_tokens": 1}
 
 
 class Response:
-    """What a handle call returns: awaitable, cancellable."""
+    """What a streaming handle call returns: says what ended, then fails, ends, or is silent."""
 
-    def __init__(self, answer: Callable[[], Awaitable[dict[str, Any]]]) -> None:
-        self._answer = answer
+    def __init__(self, told: list[Ended], end: End) -> None:
+        self._told = told
+        self._end = end
         self.cancelled = False
 
-    def __await__(self) -> Any:  # noqa: ANN401
-        return self._answer().__await__()
+    async def __aiter__(self) -> AsyncIterator[Ended]:
+        for ended in self._told:
+            await asyncio.sleep(0)
+            yield ended
+        if isinstance(self._end, BaseException):
+            raise self._end
+        if self._end == "silent":
+            await asyncio.sleep(60)
 
     def cancel(self) -> None:
         self.cancelled = True
 
 
 class Handle:
-    """Answers every call alike; keeps what it was asked."""
+    """Answers by script; keeps every call."""
 
-    def __init__(self, answer: Callable[[], Awaitable[dict[str, Any]]]) -> None:
-        self.response = Response(answer)
-        self.asked: dict[str, Any] = {}
+    def __init__(self, script: Callable[[Samples], list[Ended]], end: End = "") -> None:
+        self._script = script
+        self._end = end
+        self.asked: list[dict[str, Any]] = []
+        self.responses: list[Response] = []
+        self.complete_all = self
 
     @property
-    def complete(self) -> "Handle":
+    def calls(self) -> list[list[tuple[tuple[int, ...], int]]]:
+        """What each call held: prompts and seeds."""
+        return [
+            [(tuple(asked["prompts"][prompt]["prompt_token_ids"]), seed) for prompt, seed in asked["samples"]]
+            for asked in self.asked
+        ]
+
+    def options(self, *, stream: bool) -> "Handle":
+        assert stream
         return self
 
-    @property
-    def label_logprobs(self) -> "Handle":
-        return self
-
-    def remote(self, **arguments: Any) -> Response:  # noqa: ANN401
-        self.asked = arguments
-        return self.response
+    def remote(self, **asked: Any) -> Response:  # noqa: ANN401
+        self.asked.append(asked)
+        self.responses.append(Response(self._script(asked["samples"]), self._end))
+        return self.responses[-1]
 
 
-def engine(monkeypatch: pytest.MonkeyPatch, handle: Handle, timeout_seconds: float = 5) -> ServeEngine:
-    monkeypatch.setattr(serve, "get_deployment_handle", lambda *_: handle)
-    return ServeEngine(application="app", model="m", timeout_seconds=timeout_seconds)
+def one_by_one(samples: Samples) -> list[Ended]:
+    """The last sample ends first."""
+    return [[(place, answer(str(seed)))] for place, (_, seed) in reversed(list(enumerate(samples)))]
 
 
-def answers(answer: dict[str, Any] | Exception) -> Handle:
-    async def reply() -> dict[str, Any]:
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    return Handle(reply)
+def first_alone(samples: Samples) -> list[Ended]:
+    return [[(0, answer(str(samples[0][1])))]]
 
 
-async def never() -> dict[str, Any]:
-    await asyncio.sleep(60)
-    return ANSWER
+def answers_all(found: dict[str, Any]) -> Handle:
+    return Handle(lambda samples: [[(place, found) for place in range(len(samples))]])
 
 
-async def test_token_ids_and_seed_go_out_and_a_completion_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    handle = answers(ANSWER)
-    completion = await engine(monkeypatch, handle).complete(REQUEST)
-    assert (handle.asked["prompt_token_ids"], handle.asked["seed"]) == ([1, 2], 9)
-    assert (completion.text, completion.finish_reason, completion.seed) == (" 7", FinishReason.STOP, 9)
+def request(seed: int, prompt: tuple[int, ...] = (1, 2)) -> CompletionRequest:
+    return CompletionRequest(prompt=RenderedPrompt(token_ids=prompt), sampling=SamplingParameters(), seed=seed)
+
+
+Connect = Callable[..., ServeEngine]
+
+
+@pytest.fixture
+def connect(monkeypatch: pytest.MonkeyPatch) -> Connect:
+    def connected(
+        handle: Handle, grouping: Grouping = FOR_ANSWERS, context: int | None = 8, timeout_seconds: float = 5
+    ) -> ServeEngine:
+        monkeypatch.setattr(serve, "get_deployment_handle", lambda *_: handle)
+        return ServeEngine(
+            application="app", model="m", timeout_seconds=timeout_seconds, grouping=grouping, max_model_len=context
+        )
+
+    return connected
+
+
+async def outcomes(engine: ServeEngine, *requests: CompletionRequest) -> list[Completion | BaseException]:
+    return await asyncio.gather(*map(engine.complete, requests), return_exceptions=True)
+
+
+def texts(found: list[Completion | BaseException]) -> list[str]:
+    return [one.text for one in found if isinstance(one, Completion)]
+
+
+async def test_token_ids_and_seed_go_out_and_a_completion_comes_back(connect: Connect) -> None:
+    handle = answers_all({"text": " 7", "finish_reason": "length", "num_prompt_tokens": 3, "num_completion_tokens": 2})
+    completion = await connect(handle).complete(request(9))
+    assert handle.calls == [[((1, 2), 9)]]
+    assert completion == Completion(
+        text=" 7",
+        finish_reason=FinishReason.LENGTH,
+        num_prompt_tokens=3,
+        num_completion_tokens=2,
+        seed=9,
+        model="m",
+    )
+
+
+async def test_samples_of_one_prompt_are_one_call_and_come_back_to_who_asked(connect: Connect) -> None:
+    handle = Handle(one_by_one)
+    found = await outcomes(connect(handle), *map(request, range(5)))
+    assert texts(found) == ["0", "1", "2", "3", "4"]
+    [asked] = handle.asked
+    assert asked["samples"] == [(0, seed) for seed in range(5)]
+    [prompt] = asked["prompts"]
+    assert (prompt["prompt_token_ids"], prompt["max_tokens"]) == ([1, 2], 6)
+
+
+async def test_for_answers_another_prompt_and_a_later_moment_are_other_calls(connect: Connect) -> None:
+    handle = Handle(one_by_one)
+    engine = connect(handle)
+    await outcomes(engine, request(0), request(1, prompt=(3,)))
+    await outcomes(engine, request(2))
+    assert handle.calls == [[((1, 2), 0)], [((3,), 1)], [((1, 2), 2)]]
+
+
+async def test_in_a_run_prompts_of_one_moment_share_a_call_and_each_is_sent_once(connect: Connect) -> None:
+    handle = Handle(one_by_one)
+    asked = request(0), request(1, prompt=(3,)), request(2)
+    assert texts(await outcomes(connect(handle, replace(SOON, max_samples=4)), *asked)) == ["0", "1", "2"]
+    assert handle.calls == [[((1, 2), 0), ((3,), 1), ((1, 2), 2)]]
+    assert len(handle.asked[0]["prompts"]) == 2
+
+
+async def test_in_a_run_a_call_waits_for_what_is_asked_soon_after(connect: Connect) -> None:
+    handle = Handle(one_by_one)
+    engine = connect(handle, SOON)
+
+    async def later() -> Completion:
+        await asyncio.sleep(0.002)
+        return await engine.complete(request(1))
+
+    await asyncio.gather(engine.complete(request(0)), later())
+    assert len(handle.calls) == 1
+
+
+async def test_a_full_call_waits_for_no_more(connect: Connect) -> None:
+    handle = Handle(one_by_one)
+    engine = connect(handle, replace(SOON, asking_seconds=60))
+    assert texts(await outcomes(engine, *map(request, range(6)))) == [str(seed) for seed in range(6)]
+    assert [len(call) for call in handle.calls] == [3, 3]
 
 
 @pytest.mark.parametrize(("context", "asked"), [(None, 1024), (4096, 1024), (10, 8)])
 async def test_a_completion_is_as_long_as_the_context_leaves_room(
-    monkeypatch: pytest.MonkeyPatch, context: int | None, asked: int
+    connect: Connect, context: int | None, asked: int
 ) -> None:
-    handle = answers(ANSWER)
-    monkeypatch.setattr(serve, "get_deployment_handle", lambda *_: handle)
-    await ServeEngine(application="a", model="m", timeout_seconds=5, max_model_len=context).complete(REQUEST)
-    assert handle.asked["max_tokens"] == asked
+    handle = Handle(one_by_one)
+    await connect(handle, context=context).complete(request(0))
+    assert handle.asked[0]["prompts"][0]["max_tokens"] == asked
 
 
-async def test_a_prompt_that_fills_the_context_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serve, "get_deployment_handle", lambda *_: answers(ANSWER))
-    small = ServeEngine(application="a", model="m", timeout_seconds=5, max_model_len=2)
-    with pytest.raises(RequestRejected, match="the model holds 2"):
-        await small.complete(REQUEST)
+async def test_a_prompt_that_fills_the_context_is_refused_and_spoils_no_call(connect: Connect) -> None:
+    handle = Handle(one_by_one)
+    refused, other = await outcomes(connect(handle, SOON), request(0, prompt=tuple(range(8))), request(1))
+    assert isinstance(refused, RequestRejected)
+    assert "the model holds 8" in str(refused)
+    assert isinstance(other, Completion)
+
+
+async def test_chat_messages_are_refused(connect: Connect) -> None:
+    prompt = RenderedPrompt(messages=(ChatMessage(role="user", content="?"),))
+    asked = CompletionRequest(prompt=prompt, sampling=SamplingParameters(), seed=0)
+    with pytest.raises(RequestRejected, match="token ids"):
+        await connect(Handle(one_by_one)).complete(asked)
 
 
 @pytest.mark.parametrize(
-    ("answer", "error"),
+    ("found", "end", "error"),
     [
-        pytest.param({"code": 400, "message": "too long"}, RequestRejected, id="refused"),
-        pytest.param({"code": 500, "message": "broken"}, EngineUnavailable, id="server-error"),
-        pytest.param(BackPressureError(num_queued_requests=9, max_queued_requests=8), BackPressure, id="full"),
-        pytest.param(ActorDiedError(), EngineUnavailable, id="replica-died"),
-        pytest.param(RayTaskError("f", "traceback", RuntimeError("EngineDead")), EngineUnavailable, id="engine-died"),
+        pytest.param({"code": 400, "message": "too long"}, "", RequestRejected, id="refused"),
+        pytest.param({"code": 500, "message": "broken"}, "", EngineUnavailable, id="server-error"),
+        pytest.param(None, BackPressureError(num_queued_requests=9, max_queued_requests=8), BackPressure, id="full"),
+        pytest.param(None, ActorDiedError(), EngineUnavailable, id="replica-died"),
+        pytest.param(
+            None, RayTaskError("f", "traceback", RuntimeError("EngineDead")), EngineUnavailable, id="engine-died"
+        ),
     ],
 )
 async def test_an_error_says_who_is_at_fault(
-    monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any] | Exception, error: type[EngineError]
+    connect: Connect, found: dict[str, Any] | None, end: End, error: type[EngineError]
 ) -> None:
+    handle = Handle(lambda _: [[(0, found)]] if found else [], end)
     with pytest.raises(error) as caught:
-        await engine(monkeypatch, answers(answer)).complete(REQUEST)
+        await connect(handle).complete(request(0))
     assert type(caught.value) is error
     assert "\n" not in str(caught.value)
 
 
-async def test_a_request_that_hangs_is_cancelled_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    handle = Handle(never)
+async def test_what_ended_before_a_replica_died_is_kept(connect: Connect) -> None:
+    first, second = await outcomes(connect(Handle(first_alone, ActorDiedError())), request(0), request(1))
+    assert isinstance(first, Completion)
+    assert isinstance(second, EngineUnavailable)
+
+
+@pytest.mark.parametrize(
+    ("end", "error"),
+    [
+        pytest.param("", EngineUnavailable, id="the call ends early"),
+        pytest.param(asyncio.CancelledError(), EngineUnavailable, id="the replica cancels it"),
+        pytest.param(ZeroDivisionError(), ZeroDivisionError, id="nobody expected it"),
+    ],
+)
+async def test_nobody_waits_for_ever(connect: Connect, end: End, error: type[Exception]) -> None:
+    _, second = await outcomes(connect(Handle(first_alone, end)), request(0), request(1))
+    assert type(second) is error
+
+
+async def test_a_call_that_hangs_is_cancelled_and_may_be_tried_again(connect: Connect) -> None:
+    handle = Handle(lambda _: [], "silent")
     with pytest.raises(EngineUnavailable, match="no answer within"):
-        await engine(monkeypatch, handle, timeout_seconds=0.05).complete(REQUEST)
-    assert handle.response.cancelled
-
-
-async def test_a_caller_that_is_cancelled_cancels_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    handle = Handle(never)
-    asking = asyncio.create_task(engine(monkeypatch, handle).complete(REQUEST))
+        await connect(handle, timeout_seconds=0.05).complete(request(0))
     await asyncio.sleep(0.01)
-    assert not handle.response.cancelled
+    assert handle.responses[0].cancelled
+
+
+@pytest.mark.parametrize("grouping", [FOR_ANSWERS, SOON], ids=["for-answers", "in-a-run"])
+async def test_a_refused_sample_is_refused_alone(connect: Connect, grouping: Grouping) -> None:
+    refused = {"code": 400, "message": "no"}
+    handle = Handle(lambda _: [[(0, refused), (1, answer("1"))]])
+    first, second = await outcomes(connect(handle, grouping), request(0), request(1))
+    assert isinstance(first, RequestRejected)
+    assert isinstance(second, Completion)
+
+
+async def test_the_call_is_cancelled_with_the_last_who_waits(connect: Connect) -> None:
+    handle = Handle(lambda _: [], "silent")
+    engine = connect(handle)
+    first, second = (asyncio.create_task(engine.complete(request(seed))) for seed in range(2))
+    cancelled = []
+    for asking in (first, second):
+        await asyncio.sleep(0.01)
+        asking.cancel()
+        await asyncio.sleep(0.01)
+        cancelled.append(handle.responses[0].cancelled)
+    assert cancelled == [False, True]
+
+
+async def test_who_is_cancelled_before_the_call_is_never_asked_for(connect: Connect) -> None:
+    handle = Handle(one_by_one)
+    engine = connect(handle)
+    asking = asyncio.create_task(engine.complete(request(0)))
+    await asyncio.sleep(0)
     asking.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await asking
-    assert handle.response.cancelled
-
-
-async def test_a_call_that_the_replica_cancelled_may_be_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def given_up() -> dict[str, Any]:
-        raise asyncio.CancelledError
-
-    with pytest.raises(EngineUnavailable, match="the replica cancelled the call"):
-        await engine(monkeypatch, Handle(given_up)).complete(REQUEST)
-
-
-async def test_prompt_and_labels_go_out_and_their_logprobs_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    handle = answers({"correct": -0.5, "incorrect": -1.5, "num_prompt_tokens": 2})
-    monkeypatch.setattr(
-        serve, "get_deployment_handle", lambda *name: {("CompletionServer:verifier", "app"): handle}[name]
-    )
-    scorer = ServeLabelScorer(application="app", model="m", timeout_seconds=5, deployment="CompletionServer:verifier")
-    found = await scorer.label_logprobs(LabelRequest(token_ids=(1, 2), label_token_ids=(7, 9)))
-    assert handle.asked == {"prompt_token_ids": [1, 2], "label_token_ids": [7, 9]}
-    assert found == LabelLogprobs(correct=-0.5, incorrect=-1.5, num_prompt_tokens=2)
-
-
-async def test_a_label_scorer_translates_errors_as_the_engine_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serve, "get_deployment_handle", lambda *_: answers({"code": 400, "message": "too long"}))
-    scorer = ServeLabelScorer(application="app", model="m", timeout_seconds=5)
-    with pytest.raises(RequestRejected, match="400: too long"):
-        await scorer.label_logprobs(LabelRequest(token_ids=(1,), label_token_ids=(7, 9)))
+    await asyncio.sleep(0.01)
+    assert not handle.responses

@@ -15,7 +15,7 @@ from starlette.types import Message, Receive, Scope, Send
 from metamath_ray.cli import main
 from metamath_ray.config import ReplicasConfig, ServeEngineConfig, SolveConfig
 from metamath_ray.distributed.deployment import llm_config_arguments
-from metamath_ray.distributed.serve_engine import DEPLOYMENT_NAME
+from metamath_ray.distributed.serve_answers import DEPLOYMENT_NAME
 from metamath_ray.errors import ModelError
 from metamath_ray.solving import Solution, StopReason, Usage
 from services.solve.deployments import VERIFIER_DEPLOYMENT_NAME, check, drain_seconds, ingress_options, model_options

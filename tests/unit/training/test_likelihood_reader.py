@@ -2,6 +2,7 @@
 
 import random
 from itertools import islice
+from typing import Literal
 
 import pytest
 import torch
@@ -20,6 +21,7 @@ from metamath_ray.training.likelihood_reader import (
     alter,
     deepen,
     drawn,
+    log_surprisal,
     train_reader,
 )
 from metamath_ray.training.losses import LabelTokens
@@ -31,6 +33,10 @@ EXAMPLES = [
     Example(kind=UnitKind.JUDGED, source="w", question=QUESTION, solutions=(f"{SOLUTION}{n}",), labels=(n % 2 == 0,))
     for n in range(6)
 ]
+
+
+def settings_of(among: Literal["labels", "vocabulary"], likelihood_share: float = 0.0) -> ReaderSettings:
+    return ReaderSettings(num_steps=1, verdict_among=among, likelihood_share=likelihood_share)
 
 
 @pytest.fixture(scope="module")
@@ -102,14 +108,42 @@ def test_tokens_are_read_twice_and_the_verdict_once(
     torch.nn.init.zeros_(reader.probe)
     reader.direction.zero_()
     [batch] = encoder.batches([row], 1)
-    tokens, verdict = reader.losses(batch, "labels")
+    for parameter in reader.chance.parameters():
+        torch.nn.init.zeros_(parameter)
+    tokens, verdict = reader.losses(batch, settings_of("labels"))
     coin = torch.log(torch.tensor(2.0))  # the loss of a logit of 0, whatever the target
     assert torch.allclose(tokens, 2 * coin * (row.end - row.begin), rtol=1e-5)
-    assert torch.allclose(verdict, coin)
+    assert torch.allclose(verdict, 2 * coin)  # of the verdict, and of the chance
     with torch.no_grad():
         logprobs = teacher(batch.input_ids).logits[0, -1].log_softmax(-1)
-    said = reader.losses(batch, "vocabulary")[1]
-    assert torch.allclose(said, -logprobs[renderer.label_token_ids[0]], rtol=1e-4)
+    said = reader.losses(batch, settings_of("vocabulary"))[1]
+    assert torch.allclose(said, coin - logprobs[renderer.label_token_ids[0]], rtol=1e-4)
+
+
+@pytest.mark.parametrize("among", ["labels", "vocabulary"])
+def test_a_verdict_learns_the_chance_that_likelihood_gives_and_does_not_teach_it(
+    teacher: LlamaForCausalLM, encoder: SolutionEncoder, renderer: VerifierRenderer, among: Literal["labels"]
+) -> None:
+    [batch] = encoder.batches([encoder.encode(QUESTION, SOLUTION, is_correct=True)], 1)
+    reader = LikelihoodReader(teacher, 1, LabelTokens(*renderer.label_token_ids))
+    torch.nn.init.zeros_(reader.chance.weight)
+    losses = {}
+    for chance in (-20.0, 20.0):
+        torch.nn.init.constant_(reader.chance.bias, chance)
+        for share in (0.0, 1.0):
+            losses[chance, share] = reader.losses(batch, settings_of(among, share))[1].item()
+    assert losses[20.0, 1.0] == pytest.approx(losses[20.0, 0.0], rel=1e-4)  # the grade and the chance agree
+    assert losses[-20.0, 1.0] != pytest.approx(losses[-20.0, 0.0], rel=1e-2)
+    reader.zero_grad()
+    torch.autograd.backward(reader.losses(batch, settings_of(among, 1.0))[1])
+    assert reader.chance.bias.grad == pytest.approx(0.0, abs=1e-6)  # at a chance of 1, its own loss alone
+
+
+def test_the_mean_surprisal_is_a_solutions_own(encoder: SolutionEncoder) -> None:
+    [batch] = encoder.batches([Judged((1, 5), 1, 2, True), Judged((1, 5, 6, 7), 1, 3, False)], 1)
+    found = log_surprisal(torch.tensor([0.5, 0.25, 1.0]), batch)
+    expected = torch.tensor([-torch.tensor(0.5).log(), -torch.tensor(0.25).log() / 2]).log()
+    assert torch.allclose(found, expected)
 
 
 def test_training_lowers_the_loss_and_leaves_the_generator(
