@@ -40,7 +40,7 @@ from rounds import spread
 
 from metamath_ray.config import ExecutionConfig
 from metamath_ray.storage.manifest import hardware, versions
-from metamath_ray.terminal import quiet
+from metamath_ray.terminal_quiet import quiet
 
 ITEMS, QUICK_ITEMS = 2_000, 1_000
 ROUNDS = 2

@@ -34,7 +34,7 @@ from metamath_ray.distributed.deployment import CPU_PER_REPLICA, generator
 from metamath_ray.distributed.scoring import CheckedVerifier, ScoreRunner, ScoreRunnerFactory, check_verifier
 from metamath_ray.storage.manifest import hardware, versions
 from metamath_ray.storage.samples import solution_id
-from metamath_ray.terminal import quiet
+from metamath_ray.terminal_quiet import quiet
 from metamath_ray.types import OutcomeStatus
 
 OURS, ALONE = "ours", "one request a solution, no prefix cache"

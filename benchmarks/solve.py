@@ -48,7 +48,7 @@ from metamath_ray.distributed.deployment import llm_config_arguments, served_nam
 from metamath_ray.inference.models import resolve_model
 from metamath_ray.inference.openai_compatible import OpenAICompatibleEngine
 from metamath_ray.storage.manifest import hardware, versions
-from metamath_ray.terminal import quiet
+from metamath_ray.terminal_quiet import quiet
 from metamath_ray.types import Problem
 
 SERVICE, ENGINE, BARE = "service", "engine", "vllm serve"

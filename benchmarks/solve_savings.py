@@ -26,7 +26,7 @@ from solve_systems import WIDTH, service, service_config
 from metamath_ray.reranking import Strategy, choose, samples_to_score
 from metamath_ray.statistics import Mean, mean_over_seeds, rate
 from metamath_ray.storage.manifest import hardware, versions
-from metamath_ray.terminal import quiet
+from metamath_ray.terminal_quiet import quiet
 
 TOP_CLUSTERS = (2, 4, 8)
 ORDER_SEED = 0

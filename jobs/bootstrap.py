@@ -15,8 +15,8 @@ from metamath_ray.distributed.bootstrap import bootstrap
 from metamath_ray.exits import require_lasting, run_guarded
 from metamath_ray.export.run_export import export_run
 from metamath_ray.storage import RunDirectory
-from metamath_ray.terminal import quiet
 from metamath_ray.terminal_log import observing
+from metamath_ray.terminal_quiet import quiet
 
 
 def main() -> None:

@@ -12,8 +12,9 @@ import sys
 from metamath_ray.arguments import parse_arguments
 from metamath_ray.config import FinetuneCommand
 from metamath_ray.exits import require_lasting, run_guarded
-from metamath_ray.terminal import quiet, stages_table
+from metamath_ray.terminal import stages_table
 from metamath_ray.terminal_log import observing
+from metamath_ray.terminal_quiet import quiet
 
 
 def main() -> None:

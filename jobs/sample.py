@@ -13,8 +13,9 @@ from metamath_ray.arguments import parse_arguments
 from metamath_ray.config import SampleCommand
 from metamath_ray.distributed.sample import sample
 from metamath_ray.exits import require_lasting, run_guarded
-from metamath_ray.terminal import quiet, sampled_lines
+from metamath_ray.terminal import sampled_lines
 from metamath_ray.terminal_log import observing
+from metamath_ray.terminal_quiet import quiet
 
 
 def main() -> None:

@@ -23,8 +23,9 @@ def _plan(arguments: Sequence[str]) -> None:
 
     command = parse_arguments(PlanCommand, arguments, program=f"{PROGRAM} plan")
     from metamath_ray.distributed import trial
-    from metamath_ray.terminal import estimate_lines, estimate_table, quiet
+    from metamath_ray.terminal import estimate_lines, estimate_table
     from metamath_ray.terminal_log import observing
+    from metamath_ray.terminal_quiet import quiet
 
     with quiet(command.run_directory) as console:
         with observing(console, command.run_directory, command.ray) as observer:
@@ -50,8 +51,9 @@ def _preview(arguments: Sequence[str]) -> None:
 
     command = parse_arguments(PreviewCommand, arguments, program=f"{PROGRAM} preview")
     from metamath_ray.distributed import trial
-    from metamath_ray.terminal import preview_panel, quiet
+    from metamath_ray.terminal import preview_panel
     from metamath_ray.terminal_log import observing
+    from metamath_ray.terminal_quiet import quiet
 
     with quiet(None) as console:
         with observing(console, "", command.ray) as observer:
@@ -66,8 +68,8 @@ def _bootstrap(arguments: Sequence[str]) -> None:
 
     command = parse_arguments(BootstrapCommand, arguments, program=f"{PROGRAM} bootstrap")
     from metamath_ray.distributed.bootstrap import bootstrap
-    from metamath_ray.terminal import quiet
     from metamath_ray.terminal_log import observing
+    from metamath_ray.terminal_quiet import quiet
     from metamath_ray.terminal_status import show_status
 
     with quiet(command.run_directory) as console, observing(console, command.run_directory, command.ray) as observer:
@@ -124,8 +126,9 @@ def _sample(arguments: Sequence[str]) -> None:
 
     command = parse_arguments(SampleCommand, arguments, program=f"{PROGRAM} sample")
     from metamath_ray.distributed.sample import sample
-    from metamath_ray.terminal import quiet, sampled_lines
+    from metamath_ray.terminal import sampled_lines
     from metamath_ray.terminal_log import observing
+    from metamath_ray.terminal_quiet import quiet
 
     with quiet(command.run_directory) as console:
         with observing(console, command.run_directory, command.ray) as observer:
@@ -139,8 +142,9 @@ def _finetune(arguments: Sequence[str]) -> None:
     from metamath_ray.config import FinetuneCommand
 
     command = parse_arguments(FinetuneCommand, arguments, program=f"{PROGRAM} finetune")
-    from metamath_ray.terminal import quiet, stages_table
+    from metamath_ray.terminal import stages_table
     from metamath_ray.terminal_log import observing
+    from metamath_ray.terminal_quiet import quiet
 
     with quiet(command.run_directory) as console:
         with observing(console, command.run_directory, command.ray) as observer:
@@ -163,8 +167,8 @@ def _serve(arguments: Sequence[str]) -> None:
     command = parse_arguments(ServeCommand, arguments, program=f"{PROGRAM} serve")
     from metamath_ray.distributed.serving import serving
     from metamath_ray.exits import until_stopped
-    from metamath_ray.terminal import quiet
     from metamath_ray.terminal_log import observing
+    from metamath_ray.terminal_quiet import quiet
     from metamath_ray.terminal_solve import ready_lines
     from services.solve.deployments import check, solve_application
     from services.solve.proxy import CALLBACK, CALLBACK_VARIABLE

@@ -1,11 +1,7 @@
 """What the terminal shows: progress, tables, rows. Plain lines where the output is not a terminal."""
 
-import os
-import sys
-import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -18,10 +14,9 @@ from rich.text import Text
 from metamath_ray.distributed.items import BlockCounts
 from metamath_ray.distributed.sample import SampleReport
 from metamath_ray.distributed.trial import Estimate, PreviewRow
-from metamath_ray.errors import RunDirectoryError
 from metamath_ray.export import ExportSummary, MetaMathQARow
 from metamath_ray.export.metamathqa import AUGMENTATION_TAGS
-from metamath_ray.storage import KindSummary, RunDirectory, RunSummary
+from metamath_ray.storage import KindSummary, RunSummary
 from metamath_ray.storage.samples import SAMPLES_FILE
 from metamath_ray.training.examples import LeftOut
 from metamath_ray.training.report import FinetuneReport
@@ -29,44 +24,6 @@ from metamath_ray.types import Augmentation, RejectionReason
 
 PLAIN_LINE_EVERY_SECONDS = 10.0
 DASH = "–"
-
-
-@contextmanager
-def quiet(run_directory: str | None) -> Iterator[Console]:
-    """Send what libraries print, from Python or not, to a log; yield a console on the real terminal.
-
-    Ray and vLLM write to the process's standard streams from C++ and from threads, so the streams themselves are
-    turned, not Python's names for them. The log ends up in the run's `logs/driver.log`, if there is a run by then: a
-    start that fails on bad input leaves nothing.
-    """
-    _flush()
-    streams = [os.dup(1), os.dup(2)]
-    with tempfile.TemporaryFile() as sink, os.fdopen(os.dup(1), "w", encoding="utf-8") as screen:
-        os.dup2(sink.fileno(), 1)
-        os.dup2(sink.fileno(), 2)
-        try:
-            yield Console(file=screen, highlight=False)
-        finally:
-            _flush()
-            for number, stream in enumerate(streams, start=1):
-                os.dup2(stream, number)
-                os.close(stream)
-            sink.seek(0)
-            _keep(sink.read(), run_directory)
-
-
-def _flush() -> None:
-    sys.stdout.flush()
-    sys.stderr.flush()
-
-
-def _keep(said: bytes, run_directory: str | None) -> None:
-    if run_directory is None:
-        return
-    with suppress(RunDirectoryError):  # it must not hide how the run ended
-        run = RunDirectory(run_directory)
-        if run.exists("manifest.json"):
-            run.append_bytes(said, "logs", "driver.log")
 
 
 class TerminalObserver:

@@ -33,7 +33,7 @@ from metamath_ray.storage.filesystems import below, open_location
 from metamath_ray.storage.locations import content_hash, local_copy
 from metamath_ray.storage.run_directory import ROWS_PER_GROUP
 from metamath_ray.storage.samples import SAMPLE_SCHEMA, read_sample_table, read_samples
-from metamath_ray.terminal import quiet
+from metamath_ray.terminal_quiet import quiet
 from metamath_ray.training.report import METRICS_FILE
 from metamath_ray.training.stage_data import SampleSet, solution_examples
 from metamath_ray.training.steps import StepResult
