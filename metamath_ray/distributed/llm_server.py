@@ -1,6 +1,7 @@
 """The vLLM deployment: Ray Serve's own LLM server, plus calls that take token ids and return one plain record."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from functools import partial
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 REFUSED, FAILED = 400, 500
 REQUEST_NUMBERS = count()
+SHORTEST_WAIT_SECONDS, SHARE_WAITED = 0.05, 0.1
+"""A sample that ended waits for others of its call as long as this, or this share of what it took: a message of Serve's
+costs more than a sample in it."""
 
 
 class CompletionServer(LLMServer):  # type: ignore[misc]
@@ -71,14 +75,14 @@ class CompletionServer(LLMServer):  # type: ignore[misc]
         )
 
     async def complete_all(
-        self, *, prompts: list[dict[str, Any]], samples: list[tuple[int, int]], telling_seconds: float
+        self, *, prompts: list[dict[str, Any]], samples: list[tuple[int, int]], longest_wait_seconds: float
     ) -> AsyncGenerator[list[tuple[int, dict[str, Any]]], None]:
         """Sample many completions, in one call of Serve's.
 
         Args:
             prompts: What `complete` takes, but for the seed.
             samples: (place in `prompts`, seed) of each.
-            telling_seconds: How long a sample that ended waits for others; when all have ended, none waits.
+            longest_wait_seconds: No sample that ended waits longer for others; when all have ended, none waits.
 
         Yields:
             (place in `samples`, what `complete` returns), of those that ended.
@@ -87,12 +91,14 @@ class CompletionServer(LLMServer):  # type: ignore[misc]
             asyncio.create_task(self.complete(seed=seed, **prompts[prompt])): place
             for place, (prompt, seed) in enumerate(samples)
         }
-        pending = set(places)
+        pending, began = set(places), time.monotonic()
         try:
             while pending:
                 ended, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
                 if pending:
-                    others, pending = await asyncio.wait(pending, timeout=telling_seconds)
+                    share = SHARE_WAITED * (time.monotonic() - began)
+                    wait_seconds = min(longest_wait_seconds, max(SHORTEST_WAIT_SECONDS, share))
+                    others, pending = await asyncio.wait(pending, timeout=wait_seconds)
                     ended |= others
                 yield [(places[task], _record(task)) for task in ended]
         finally:

@@ -26,19 +26,19 @@ class Grouping:
         mixes_prompts: Whether samples of different prompts may. A call is cancelled when nobody waits for any of its
             samples: prompts that are given up one by one need calls of their own.
         asking_seconds: How long the first sample of a call waits for others; 0: until all who are awake have asked.
-        telling_seconds: How long a sample that ended waits at the replica for others of its call.
+        longest_wait_seconds: How long a sample that ended waits at most, at the replica, for others of its call.
         max_samples: A call with so many waits for no more, so that work spreads over replicas.
     """
 
     mixes_prompts: bool
     asking_seconds: float
-    telling_seconds: float
+    longest_wait_seconds: float
     max_samples: int
 
 
-FOR_ANSWERS = Grouping(mixes_prompts=False, asking_seconds=0.0, telling_seconds=0.05, max_samples=1024)
+FOR_ANSWERS = Grouping(mixes_prompts=False, asking_seconds=0.0, longest_wait_seconds=1.0, max_samples=1024)
 """Somebody waits for the samples of a prompt."""
-FOR_RUNS = Grouping(mixes_prompts=True, asking_seconds=0.2, telling_seconds=0.2, max_samples=32)
+FOR_RUNS = Grouping(mixes_prompts=True, asking_seconds=0.2, longest_wait_seconds=0.25, max_samples=32)
 """Nobody waits for any one sample, as long as the engine has enough of them."""
 
 
@@ -174,7 +174,7 @@ class ServeEngine:
     async def _run(self, call: _Call) -> None:
         """Hand out what a replica answers; whatever ends the call before that is an engine that is away."""
         response = self._handle.complete_all.remote(
-            prompts=call.asked, samples=call.samples, telling_seconds=self._grouping.telling_seconds
+            prompts=call.asked, samples=call.samples, longest_wait_seconds=self._grouping.longest_wait_seconds
         )
         try:
             async for ended in response:

@@ -44,6 +44,8 @@ class QuestionRun:
         self._sampling = _with_stop(request.sampling, renderer.prompt_set.stop(Task.SOLVE))
         self._clock = StageClock()
         self._num_started = 0
+        self._unread: dict[int, Completion] = {}
+        self._reading = asyncio.Lock()
         self._candidates: dict[int, Candidate] = {}
         self._clusters: list[AnswerCluster] = []
         self._num_clustered = 0
@@ -113,21 +115,34 @@ class QuestionRun:
         )
 
     async def _sample(self, tasks: asyncio.TaskGroup, index: int) -> None:
-        """Draw a sample; where the strategy scores whatever votes, its score is asked for at once."""
+        """Draw a sample, read it and group its answer with the others."""
         asked = CompletionRequest(prompt=self._prompt, sampling=self._sampling, seed=self._request.sample_seed(index))
         with self._clock.stage("sampling"):
             completion = await self._generator.complete(asked)
-        candidate = await asyncio.to_thread(_candidate, index, completion)
-        self._candidates[index] = candidate
+        self._unread[index] = completion
         self._generator_usage += Usage(
             num_requests=1,
             num_prompt_tokens=completion.num_prompt_tokens,
             num_completion_tokens=completion.num_completion_tokens,
         )
-        self._emit(SampleDone(candidate=candidate))
-        if self._verifier is not None and candidate.votes and not self._request.strategy.needs_top_clusters_alone:
-            self._want_score(tasks, self._verifier, index)
+        await self._read(tasks)
         await self._cluster()
+
+    async def _read(self, tasks: asyncio.TaskGroup) -> None:
+        """Read what has ended, off the event loop; of those who wait, one does it for all.
+
+        Where the strategy scores whatever votes, scores are asked for at once.
+        """
+        async with self._reading:
+            unread, self._unread = self._unread, {}
+            if not unread:
+                return
+            read = await asyncio.to_thread(lambda: [_candidate(index, unread[index]) for index in sorted(unread)])
+        for candidate in read:
+            self._candidates[candidate.index] = candidate
+            self._emit(SampleDone(candidate=candidate))
+            if self._verifier and candidate.votes and not self._request.strategy.needs_top_clusters_alone:
+                self._want_score(tasks, self._verifier, candidate.index)
 
     async def _cluster(self) -> None:
         """Group the answers that there are, off the event loop; of those who wait, one does it for all."""

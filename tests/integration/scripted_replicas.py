@@ -27,9 +27,13 @@ class ScriptedReplica:
         return served_name("embedded:teacher")
 
     async def complete_all(
-        self, *, prompts: list[dict[str, Any]], samples: list[tuple[int, int]], telling_seconds: float
+        self,
+        *,
+        prompts: list[dict[str, Any]],
+        samples: list[tuple[int, int]],
+        **_: Any,  # noqa: ANN401
     ) -> AsyncIterator[list[tuple[int, dict[str, Any]]]]:
-        await asyncio.sleep(SECONDS + telling_seconds)
+        await asyncio.sleep(SECONDS)
         token_ids = [prompts[prompt]["prompt_token_ids"] for prompt, _ in samples]
         yield [(place, _said(token_ids[place], seed)) for place, (_, seed) in enumerate(samples)]
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from vllm.exceptions import VLLMServerError, VLLMValidationError
 
+from metamath_ray.distributed import llm_server
 from metamath_ray.distributed.llm_server import CompletionServer
 
 
@@ -126,9 +127,9 @@ PROMPT = {"prompt_token_ids": [1, 2, 3], **{name: value for name, value in SAMPL
 OTHER = {**PROMPT, "prompt_token_ids": [4]}
 
 
-def told_by(server: Any, *samples: tuple[int, int], telling_seconds: float = 0.0) -> AsyncGenerator[Any, None]:  # noqa: ANN401
+def told_by(server: Any, *samples: tuple[int, int], longest_wait_seconds: float = 0.0) -> AsyncGenerator[Any, None]:  # noqa: ANN401
     asked: AsyncGenerator[Any, None] = server.complete_all(
-        prompts=[PROMPT, OTHER], samples=list(samples), telling_seconds=telling_seconds
+        prompts=[PROMPT, OTHER], samples=list(samples), longest_wait_seconds=longest_wait_seconds
     )
     return asked
 
@@ -150,10 +151,25 @@ async def test_samples_that_end_soon_after_another_come_with_it(monkeypatch: pyt
         return {}
 
     monkeypatch.setattr(server, "complete", complete)
-    told = told_by(server, (0, 0), (0, 1), (0, 2), telling_seconds=1.0)
+    monkeypatch.setattr(llm_server, "SHORTEST_WAIT_SECONDS", 1.0)
+    told = told_by(server, (0, 0), (0, 1), (0, 2), longest_wait_seconds=1.0)
     assert {place for place, _ in await anext(told)} == {0, 1}
     told_first.set()
     assert [ended async for ended in told] == [[(2, {})]]
+
+
+async def test_the_longer_samples_take_the_longer_one_waits_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Server(None)
+
+    async def complete(*, seed: int, **_: Any) -> dict[str, Any]:  # noqa: ANN401
+        await asyncio.sleep(seed / 1000)
+        return {}
+
+    monkeypatch.setattr(server, "complete", complete)
+    monkeypatch.setattr(llm_server, "SHORTEST_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(llm_server, "SHARE_WAITED", 100.0)
+    told = [ended async for ended in told_by(server, (0, 5), (0, 50), (0, 99), longest_wait_seconds=60.0)]
+    assert [{place for place, _ in ended} for ended in told] == [{0, 1, 2}]
 
 
 async def test_a_sample_that_breaks_something_spoils_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
