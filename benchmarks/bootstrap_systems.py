@@ -29,7 +29,7 @@ from metamath_ray.distributed.cluster import connected
 from metamath_ray.distributed.deployment import QUIET, served_name
 from metamath_ray.distributed.items import BlockCounts
 from metamath_ray.distributed.observer import Silent
-from metamath_ray.distributed.serve_answers import DEPLOYMENT_NAME
+from metamath_ray.distributed.serve_engine import DEPLOYMENT_NAME
 from metamath_ray.inference.models import resolve_model
 from metamath_ray.storage import RunDirectory
 

@@ -12,7 +12,8 @@ from solve_systems import TIME_LIMIT_SECONDS
 
 from metamath_ray.config.solve import EMBEDDED_VERIFIER
 from metamath_ray.datasets.word_problems import generate_problems
-from metamath_ray.distributed.serve_scorer import ServeLabelScorer
+from metamath_ray.distributed.grouped_calls import FOR_RUNS
+from metamath_ray.distributed.serve_engine import ServeLabelScorer
 from metamath_ray.distributed.serving import APPLICATION
 from metamath_ray.errors import DataError
 from metamath_ray.grading import Verdict, compare
@@ -174,6 +175,7 @@ async def scored(questions: Sequence[Question]) -> list[Question]:
         application=APPLICATION,
         model=EMBEDDED_VERIFIER,
         timeout_seconds=TIME_LIMIT_SECONDS,
+        grouping=FOR_RUNS,
         deployment=VERIFIER_DEPLOYMENT_NAME,
     )
     tokenizer = load_tokenizer(resolve_model(EMBEDDED_VERIFIER))

@@ -17,6 +17,7 @@ from metamath_ray.config import BootstrapConfig, EngineConfig, ExecutionConfig, 
 from metamath_ray.distributed.cluster import connected
 from metamath_ray.distributed.deployment import CPU_PER_REPLICA, generator, resolve_dtype
 from metamath_ray.distributed.driving import Spending, note_budget, run_all, spending_of
+from metamath_ray.distributed.grouped_calls import FOR_RUNS
 from metamath_ray.distributed.items import BlockCounts, ItemsJob
 from metamath_ray.distributed.machines import node_groups, node_versions
 from metamath_ray.distributed.observer import Observer, Silent
@@ -29,7 +30,7 @@ from metamath_ray.distributed.preflight import (
     require_writable,
     sampling_parameters,
 )
-from metamath_ray.distributed.serve_engine import FOR_RUNS, ServeEngine
+from metamath_ray.distributed.serve_engine import ServeEngine
 from metamath_ray.errors import MetamathRayError
 from metamath_ray.grading import check_canaries
 from metamath_ray.inference import CompletionEngine, RetryingEngine

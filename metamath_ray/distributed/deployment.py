@@ -15,7 +15,7 @@ from ray.serve.schema import ApplicationStatus
 
 from metamath_ray.config import ServeEngineConfig, describe_validation_error
 from metamath_ray.distributed.cluster import session_logs
-from metamath_ray.distributed.serve_answers import DEPLOYMENT_NAME
+from metamath_ray.distributed.serve_engine import DEPLOYMENT_NAME
 from metamath_ray.errors import ConfigError, ModelError
 
 POLL_SECONDS = 0.5

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ray.serve.llm.deployment import LLMServer
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 REFUSED, FAILED = 400, 500
 REQUEST_NUMBERS = count()
 SHORTEST_WAIT_SECONDS, SHARE_WAITED = 0.05, 0.1
-"""A sample that ended waits for others of its call as long as this, or this share of what it took: a message of Serve's
-costs more than a sample in it."""
+"""An answer waits for others of its call as long as this, or this share of what it took: a message of Serve's costs
+more than an answer in it."""
 
 
 class CompletionServer(LLMServer):  # type: ignore[misc]
@@ -74,38 +74,6 @@ class CompletionServer(LLMServer):  # type: ignore[misc]
             seed=seed,
         )
 
-    async def complete_all(
-        self, *, prompts: list[dict[str, Any]], samples: list[tuple[int, int]], longest_wait_seconds: float
-    ) -> AsyncGenerator[list[tuple[int, dict[str, Any]]], None]:
-        """Sample many completions, in one call of Serve's.
-
-        Args:
-            prompts: What `complete` takes, but for the seed.
-            samples: (place in `prompts`, seed) of each.
-            longest_wait_seconds: No sample that ended waits longer for others; when all have ended, none waits.
-
-        Yields:
-            (place in `samples`, what `complete` returns), of those that ended.
-        """
-        places = {
-            asyncio.create_task(self.complete(seed=seed, **prompts[prompt])): place
-            for place, (prompt, seed) in enumerate(samples)
-        }
-        pending, began = set(places), time.monotonic()
-        try:
-            while pending:
-                ended, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-                if pending:
-                    share = SHARE_WAITED * (time.monotonic() - began)
-                    wait_seconds = min(longest_wait_seconds, max(SHORTEST_WAIT_SECONDS, share))
-                    others, pending = await asyncio.wait(pending, timeout=wait_seconds)
-                    ended |= others
-                yield [(places[task], _record(task)) for task in ended]
-        finally:
-            for task in pending:
-                task.cancel()
-            await asyncio.gather(*places, return_exceptions=True)
-
     async def label_logprobs(self, *, prompt_token_ids: list[int], label_token_ids: list[int]) -> dict[str, Any]:
         """Weigh two tokens as the continuation of a prompt.
 
@@ -123,6 +91,44 @@ class CompletionServer(LLMServer):  # type: ignore[misc]
             max_tokens=1,
             logprob_token_ids=label_token_ids,
         )
+
+    async def answer_all(
+        self,
+        method: Literal["complete", "label_logprobs"],
+        shared: list[dict[str, Any]],
+        requests: list[tuple[int, dict[str, Any]]],
+        *,
+        longest_wait_seconds: float,
+    ) -> AsyncGenerator[list[tuple[int, dict[str, Any]]], None]:
+        """Answer many requests, in one call of Serve's.
+
+        Args:
+            method: Answers one of them.
+            shared: Arguments of that method that several requests have in common.
+            requests: (place in `shared`, the rest of its arguments) of each.
+            longest_wait_seconds: No answer waits longer for others; when all are there, none waits.
+
+        Yields:
+            (place in `requests`, answer), of those that came together.
+        """
+        answer = self.complete if method == "complete" else self.label_logprobs
+        places = {
+            asyncio.create_task(answer(**shared[place], **own)): number for number, (place, own) in enumerate(requests)
+        }
+        pending, began = set(places), time.monotonic()
+        try:
+            while pending:
+                ended, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+                if pending:
+                    share = SHARE_WAITED * (time.monotonic() - began)
+                    wait_seconds = min(longest_wait_seconds, max(SHORTEST_WAIT_SECONDS, share))
+                    others, pending = await asyncio.wait(pending, timeout=wait_seconds)
+                    ended |= others
+                yield [(places[task], _record(task)) for task in ended]
+        finally:
+            for task in pending:
+                task.cancel()
+            await asyncio.gather(*places, return_exceptions=True)
 
     async def _generate(
         self,
@@ -149,7 +155,7 @@ class CompletionServer(LLMServer):  # type: ignore[misc]
 
 
 def _record(ended: "asyncio.Task[dict[str, Any]]") -> dict[str, Any]:
-    """Return what came of a sample; one that broke something spoils no other."""
+    """Return what came of a request; one that broke something spoils no other."""
     if error := ended.exception():
         return {"code": FAILED, "message": f"{type(error).__name__}: {error}"}
     return ended.result()

@@ -11,10 +11,11 @@ from typing import Any
 from metamath_ray.config import ExecutionConfig, SampleConfig, ServeEngineConfig
 from metamath_ray.distributed.deployment import generator
 from metamath_ray.distributed.driving import Spending, run_all
+from metamath_ray.distributed.grouped_calls import FOR_RUNS
 from metamath_ray.distributed.items import BlockCounts, ItemsJob
 from metamath_ray.distributed.observer import Observer, Silent
 from metamath_ray.distributed.preflight import check_fits
-from metamath_ray.distributed.serve_scorer import ServeLabelScorer
+from metamath_ray.distributed.serve_engine import ServeLabelScorer
 from metamath_ray.errors import RequestRejected
 from metamath_ray.inference import RetryingLabelScorer
 from metamath_ray.inference.models import (
@@ -121,6 +122,7 @@ class ScoreRunnerFactory:
             application=self.application,
             model=checked.engine.model,
             timeout_seconds=checked.engine.request_timeout_seconds,
+            grouping=FOR_RUNS,
         )
         patient = RetryingLabelScorer(scorer, budget_seconds=checked.execution.retry_budget_seconds)
         renderer = VerifierRenderer(checked.prompt, load_tokenizer(checked.model_path))

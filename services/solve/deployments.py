@@ -13,7 +13,8 @@ from ray.serve import Application
 
 from metamath_ray.config import RayConfig, ReplicasConfig, ServeEngineConfig, SolveConfig, describe_validation_error
 from metamath_ray.distributed.deployment import MAX_START_ATTEMPTS, llm_config_arguments
-from metamath_ray.distributed.serve_answers import DEPLOYMENT_NAME
+from metamath_ray.distributed.grouped_calls import FOR_SCORES
+from metamath_ray.distributed.serve_engine import DEPLOYMENT_NAME
 from metamath_ray.errors import ConfigError
 from metamath_ray.inference.models import check_kind, check_prompt_set, resolve_model, verifier_prompt_for
 from metamath_ray.prompts import load_prompt_set
@@ -91,9 +92,9 @@ def model_options(
 ) -> dict[str, Any]:
     """Return a model's Serve options: it follows its own load, and drains before it leaves.
 
-    A call to the generator is a question's samples, one to the verifier a solution.
+    A call to the generator is a question's samples, one to the verifier as many solutions as may share one.
     """
-    sequences = config.num_samples if name == DEPLOYMENT_NAME else 1
+    sequences = config.num_samples if name == DEPLOYMENT_NAME else FOR_SCORES.max_requests
     rest = {key: value for key, value in options.items() if key != "num_replicas"}
     return {
         **rest,

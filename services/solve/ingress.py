@@ -7,8 +7,8 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from metamath_ray.config import SolveConfig
-from metamath_ray.distributed.serve_engine import FOR_ANSWERS, ServeEngine
-from metamath_ray.distributed.serve_scorer import ServeLabelScorer
+from metamath_ray.distributed.grouped_calls import FOR_SAMPLES, FOR_SCORES
+from metamath_ray.distributed.serve_engine import ServeEngine, ServeLabelScorer
 from metamath_ray.errors import EngineUnavailable
 from metamath_ray.grading import check_canaries
 from metamath_ray.inference import RetryingEngine, RetryingLabelScorer
@@ -55,7 +55,7 @@ class SolveIngress:
                 application=self._application,
                 model=engine.model,
                 timeout_seconds=engine.request_timeout_seconds,
-                grouping=FOR_ANSWERS,
+                grouping=FOR_SAMPLES,
                 max_model_len=engine.max_model_len or context_length(resolve_model(engine.model)),
             ),
             budget_seconds=self._config.retry_budget_seconds,
@@ -70,6 +70,7 @@ class SolveIngress:
             application=self._application,
             model=engine.model,
             timeout_seconds=engine.request_timeout_seconds,
+            grouping=FOR_SCORES,
             deployment=self._verifier_name,
         )
         patient = RetryingLabelScorer(

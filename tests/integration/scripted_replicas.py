@@ -13,7 +13,7 @@ from ray import serve
 from ray.serve.config import ProxyLocation
 
 from metamath_ray.distributed.deployment import served_name
-from metamath_ray.distributed.serve_answers import DEPLOYMENT_NAME
+from metamath_ray.distributed.serve_engine import DEPLOYMENT_NAME
 from tests.integration.scripted_server import completion
 
 APPLICATION = "llm"
@@ -26,16 +26,19 @@ class ScriptedReplica:
     def model_id(self) -> str:
         return served_name("embedded:teacher")
 
-    async def complete_all(
+    async def answer_all(
         self,
-        *,
-        prompts: list[dict[str, Any]],
-        samples: list[tuple[int, int]],
+        method: str,
+        shared: list[dict[str, Any]],
+        requests: list[tuple[int, dict[str, Any]]],
         **_: Any,  # noqa: ANN401
     ) -> AsyncIterator[list[tuple[int, dict[str, Any]]]]:
+        assert method == "complete"
         await asyncio.sleep(SECONDS)
-        token_ids = [prompts[prompt]["prompt_token_ids"] for prompt, _ in samples]
-        yield [(place, _said(token_ids[place], seed)) for place, (_, seed) in enumerate(samples)]
+        yield [
+            (number, _said(shared[place]["prompt_token_ids"], own["seed"]))
+            for number, (place, own) in enumerate(requests)
+        ]
 
 
 def _said(prompt_token_ids: list[int], seed: int) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import httpx
 import pytest
 import yaml
 
-from metamath_ray.distributed.serve_answers import DEPLOYMENT_NAME
+from metamath_ray.distributed.serve_engine import DEPLOYMENT_NAME
 from services.solve.proxy import CALLBACK, CALLBACK_VARIABLE
 from tests.integration.heads import Head, free_ports, started_head
 from tests.unit.services.kit import KEY, KEY_HASH

@@ -17,7 +17,7 @@ from ray import serve
 
 from metamath_ray.config import SolveConfig
 from metamath_ray.distributed.deployment import wait_until_running
-from metamath_ray.distributed.serve_answers import DEPLOYMENT_NAME
+from metamath_ray.distributed.serve_engine import DEPLOYMENT_NAME
 from metamath_ray.embedded import checkpoint_path
 from metamath_ray.errors import ModelError
 from metamath_ray.inference.models import METADATA_FILE, read_metadata

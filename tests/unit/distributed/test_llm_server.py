@@ -42,7 +42,7 @@ class Server:
 
     _generate = CompletionServer._generate
     complete = CompletionServer.complete
-    complete_all = CompletionServer.complete_all
+    answer_all = CompletionServer.answer_all
     label_logprobs = CompletionServer.label_logprobs
 
     def __init__(self, reply: SimpleNamespace | Exception | None) -> None:
@@ -128,8 +128,9 @@ OTHER = {**PROMPT, "prompt_token_ids": [4]}
 
 
 def told_by(server: Any, *samples: tuple[int, int], longest_wait_seconds: float = 0.0) -> AsyncGenerator[Any, None]:  # noqa: ANN401
-    asked: AsyncGenerator[Any, None] = server.complete_all(
-        prompts=[PROMPT, OTHER], samples=list(samples), longest_wait_seconds=longest_wait_seconds
+    requests = [(prompt, {"seed": seed}) for prompt, seed in samples]
+    asked: AsyncGenerator[Any, None] = server.answer_all(
+        "complete", [PROMPT, OTHER], requests, longest_wait_seconds=longest_wait_seconds
     )
     return asked
 
@@ -194,3 +195,12 @@ async def test_samples_that_nobody_waits_for_any_more_are_aborted() -> None:
     with pytest.raises(asyncio.CancelledError):
         await asking
     assert server.vllm.num_open == 0
+
+
+async def test_labels_of_many_prompts_are_weighed_in_one_call() -> None:
+    server = Server(weighed((7, -0.1), (9, -2.5)))
+    shared = [{"prompt_token_ids": [number], "label_token_ids": [7, 9]} for number in range(2)]
+    told = server.answer_all("label_logprobs", shared, [(0, {}), (1, {})], longest_wait_seconds=0.0)  # type: ignore[misc]
+    found = dict([one async for ended in told for one in ended])
+    assert {place: one["correct"] for place, one in found.items()} == {0: -0.1, 1: -0.1}
+    assert [prompt["prompt_token_ids"] for prompt, _ in server.vllm.asked] == [[0], [1]]

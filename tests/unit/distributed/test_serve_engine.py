@@ -10,15 +10,16 @@ from ray import serve
 from ray.exceptions import ActorDiedError, RayTaskError
 from ray.serve.exceptions import BackPressureError
 
-from metamath_ray.distributed.serve_engine import FOR_ANSWERS, FOR_RUNS, Grouping, ServeEngine
+from metamath_ray.distributed.grouped_calls import FOR_RUNS, FOR_SAMPLES, FOR_SCORES, Grouping
+from metamath_ray.distributed.serve_engine import ServeEngine, ServeLabelScorer
 from metamath_ray.errors import BackPressure, EngineError, EngineUnavailable, RequestRejected
-from metamath_ray.inference import CompletionRequest
+from metamath_ray.inference import CompletionRequest, LabelLogprobs, LabelRequest
 from metamath_ray.types import ChatMessage, Completion, FinishReason, RenderedPrompt, SamplingParameters
 
 Ended = list[tuple[int, dict[str, Any]]]
-Samples = list[tuple[int, int]]
+Requests = list[tuple[int, dict[str, Any]]]
 End = Exception | asyncio.CancelledError | str
-SOON = replace(FOR_RUNS, asking_seconds=0.02, max_samples=3)
+SOON = replace(FOR_RUNS, asking_seconds=0.02, max_requests=3)
 
 
 def answer(text: str) -> dict[str, Any]:
@@ -26,7 +27,7 @@ def answer(text: str) -> dict[str, Any]:
 
 
 class Response:
-    """What a streaming handle call returns: says what ended, then fails, ends, or is silent."""
+    """What a streaming call returns: says what ended, then fails, ends, or is silent."""
 
     def __init__(self, told: list[Ended], end: End) -> None:
         self._told = told
@@ -49,42 +50,38 @@ class Response:
 class Handle:
     """Answers by script; keeps every call."""
 
-    def __init__(self, script: Callable[[Samples], list[Ended]], end: End = "") -> None:
+    def __init__(self, script: Callable[[Requests], list[Ended]], end: End = "") -> None:
         self._script = script
         self._end = end
-        self.asked: list[dict[str, Any]] = []
+        self.shared: list[list[dict[str, Any]]] = []
+        self.calls: list[list[tuple[tuple[int, ...], Any]]] = []
+        self.methods: set[str] = set()
         self.responses: list[Response] = []
-        self.complete_all = self
-
-    @property
-    def calls(self) -> list[list[tuple[tuple[int, ...], int]]]:
-        """What each call held: prompts and seeds."""
-        return [
-            [(tuple(asked["prompts"][prompt]["prompt_token_ids"]), seed) for prompt, seed in asked["samples"]]
-            for asked in self.asked
-        ]
+        self.answer_all = self
 
     def options(self, *, stream: bool) -> "Handle":
         assert stream
         return self
 
-    def remote(self, **asked: Any) -> Response:  # noqa: ANN401
-        self.asked.append(asked)
-        self.responses.append(Response(self._script(asked["samples"]), self._end))
+    def remote(self, method: str, shared: list[dict[str, Any]], requests: Requests, **_: Any) -> Response:  # noqa: ANN401
+        self.methods.add(method)
+        self.shared.append(shared)
+        self.calls.append([(tuple(shared[place]["prompt_token_ids"]), own.get("seed")) for place, own in requests])
+        self.responses.append(Response(self._script(requests), self._end))
         return self.responses[-1]
 
 
-def one_by_one(samples: Samples) -> list[Ended]:
+def one_by_one(requests: Requests) -> list[Ended]:
     """The last sample ends first."""
-    return [[(place, answer(str(seed)))] for place, (_, seed) in reversed(list(enumerate(samples)))]
+    return [[(place, answer(str(own["seed"])))] for place, (_, own) in reversed(list(enumerate(requests)))]
 
 
-def first_alone(samples: Samples) -> list[Ended]:
-    return [[(0, answer(str(samples[0][1])))]]
+def first_alone(requests: Requests) -> list[Ended]:
+    return [[(0, answer(str(requests[0][1]["seed"])))]]
 
 
 def answers_all(found: dict[str, Any]) -> Handle:
-    return Handle(lambda samples: [[(place, found) for place in range(len(samples))]])
+    return Handle(lambda requests: [[(place, found) for place in range(len(requests))]])
 
 
 def request(seed: int, prompt: tuple[int, ...] = (1, 2)) -> CompletionRequest:
@@ -97,7 +94,7 @@ Connect = Callable[..., ServeEngine]
 @pytest.fixture
 def connect(monkeypatch: pytest.MonkeyPatch) -> Connect:
     def connected(
-        handle: Handle, grouping: Grouping = FOR_ANSWERS, context: int | None = 8, timeout_seconds: float = 5
+        handle: Handle, grouping: Grouping = FOR_SAMPLES, context: int | None = 8, timeout_seconds: float = 5
     ) -> ServeEngine:
         monkeypatch.setattr(serve, "get_deployment_handle", lambda *_: handle)
         return ServeEngine(
@@ -133,10 +130,9 @@ async def test_samples_of_one_prompt_are_one_call_and_come_back_to_who_asked(con
     handle = Handle(one_by_one)
     found = await outcomes(connect(handle), *map(request, range(5)))
     assert texts(found) == ["0", "1", "2", "3", "4"]
-    [asked] = handle.asked
-    assert asked["samples"] == [(0, seed) for seed in range(5)]
-    [prompt] = asked["prompts"]
-    assert (prompt["prompt_token_ids"], prompt["max_tokens"]) == ([1, 2], 6)
+    assert handle.calls == [[((1, 2), seed) for seed in range(5)]]
+    [[shared]] = handle.shared
+    assert (shared["prompt_token_ids"], shared["max_tokens"]) == ([1, 2], 6)
 
 
 async def test_for_answers_another_prompt_and_a_later_moment_are_other_calls(connect: Connect) -> None:
@@ -150,9 +146,9 @@ async def test_for_answers_another_prompt_and_a_later_moment_are_other_calls(con
 async def test_in_a_run_prompts_of_one_moment_share_a_call_and_each_is_sent_once(connect: Connect) -> None:
     handle = Handle(one_by_one)
     asked = request(0), request(1, prompt=(3,)), request(2)
-    assert texts(await outcomes(connect(handle, replace(SOON, max_samples=4)), *asked)) == ["0", "1", "2"]
+    assert texts(await outcomes(connect(handle, replace(SOON, max_requests=4)), *asked)) == ["0", "1", "2"]
     assert handle.calls == [[((1, 2), 0), ((3,), 1), ((1, 2), 2)]]
-    assert len(handle.asked[0]["prompts"]) == 2
+    assert len(handle.shared[0]) == 2
 
 
 async def test_in_a_run_a_call_waits_for_what_is_asked_soon_after(connect: Connect) -> None:
@@ -180,7 +176,7 @@ async def test_a_completion_is_as_long_as_the_context_leaves_room(
 ) -> None:
     handle = Handle(one_by_one)
     await connect(handle, context=context).complete(request(0))
-    assert handle.asked[0]["prompts"][0]["max_tokens"] == asked
+    assert handle.shared[0][0]["max_tokens"] == asked
 
 
 async def test_a_prompt_that_fills_the_context_is_refused_and_spoils_no_call(connect: Connect) -> None:
@@ -247,7 +243,7 @@ async def test_a_call_that_hangs_is_cancelled_and_may_be_tried_again(connect: Co
     assert handle.responses[0].cancelled
 
 
-@pytest.mark.parametrize("grouping", [FOR_ANSWERS, SOON], ids=["for-answers", "in-a-run"])
+@pytest.mark.parametrize("grouping", [FOR_SAMPLES, SOON], ids=["for-answers", "in-a-run"])
 async def test_a_refused_sample_is_refused_alone(connect: Connect, grouping: Grouping) -> None:
     refused = {"code": 400, "message": "no"}
     handle = Handle(lambda _: [[(0, refused), (1, answer("1"))]])
@@ -277,3 +273,28 @@ async def test_who_is_cancelled_before_the_call_is_never_asked_for(connect: Conn
     asking.cancel()
     await asyncio.sleep(0.01)
     assert not handle.responses
+
+
+WEIGHED = {"correct": -0.5, "incorrect": -1.5, "num_prompt_tokens": 2}
+
+
+async def test_prompts_and_labels_go_out_together_and_their_logprobs_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    handle = answers_all(WEIGHED)
+    named = {("CompletionServer:verifier", "app"): handle}
+    monkeypatch.setattr(serve, "get_deployment_handle", lambda *name: named[name])
+    scorer = ServeLabelScorer(
+        application="app", model="m", timeout_seconds=5, grouping=FOR_SCORES, deployment="CompletionServer:verifier"
+    )
+    asked = [LabelRequest(token_ids=(1, number), label_token_ids=(7, 9)) for number in range(2)]
+    found = await asyncio.gather(*map(scorer.label_logprobs, asked))
+    assert found == 2 * [LabelLogprobs(correct=-0.5, incorrect=-1.5, num_prompt_tokens=2)]
+    assert handle.calls == [[((1, 0), None), ((1, 1), None)]]
+    assert handle.methods == {"label_logprobs"}
+    assert {tuple(shared["label_token_ids"]) for shared in handle.shared[0]} == {(7, 9)}
+
+
+async def test_a_label_scorer_says_as_the_engine_does_who_is_at_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "get_deployment_handle", lambda *_: answers_all({"code": 400, "message": "too long"}))
+    scorer = ServeLabelScorer(application="app", model="m", timeout_seconds=5, grouping=FOR_SCORES)
+    with pytest.raises(RequestRejected, match="400: too long"):
+        await scorer.label_logprobs(LabelRequest(token_ids=(1,), label_token_ids=(7, 9)))

@@ -15,7 +15,7 @@ from starlette.types import Message, Receive, Scope, Send
 from metamath_ray.cli import main
 from metamath_ray.config import ReplicasConfig, ServeEngineConfig, SolveConfig
 from metamath_ray.distributed.deployment import llm_config_arguments
-from metamath_ray.distributed.serve_answers import DEPLOYMENT_NAME
+from metamath_ray.distributed.serve_engine import DEPLOYMENT_NAME
 from metamath_ray.errors import ModelError
 from metamath_ray.solving import Solution, StopReason, Usage
 from services.solve.deployments import VERIFIER_DEPLOYMENT_NAME, check, drain_seconds, ingress_options, model_options
@@ -39,7 +39,7 @@ def test_a_model_follows_its_own_load_and_drains() -> None:
     options = llm_config_arguments(engine, model_path="/model")["deployment_config"]
     replicas = ReplicasConfig(min_replicas=2, max_replicas=5)
     found = model_options(options, config, engine, replicas, name=VERIFIER_DEPLOYMENT_NAME)
-    assert found["autoscaling_config"] == {"min_replicas": 2, "max_replicas": 5, "target_ongoing_requests": 48}
+    assert found["autoscaling_config"] == {"min_replicas": 2, "max_replicas": 5, "target_ongoing_requests": 64 * 0.75 / 8}
     assert "num_replicas" not in found
     assert found["name"] == "verifier"
     assert found["graceful_shutdown_timeout_s"] > config.limits.max_time_limit_seconds
