@@ -39,7 +39,8 @@ def test_a_model_follows_its_own_load_and_drains() -> None:
     options = llm_config_arguments(engine, model_path="/model")["deployment_config"]
     replicas = ReplicasConfig(min_replicas=2, max_replicas=5)
     found = model_options(options, config, engine, replicas, name=VERIFIER_DEPLOYMENT_NAME)
-    assert found["autoscaling_config"] == {"min_replicas": 2, "max_replicas": 5, "target_ongoing_requests": 64 * 0.75 / 8}
+    target = 64 * 0.75 / 8
+    assert found["autoscaling_config"] == {"min_replicas": 2, "max_replicas": 5, "target_ongoing_requests": target}
     assert "num_replicas" not in found
     assert found["name"] == "verifier"
     assert found["graceful_shutdown_timeout_s"] > config.limits.max_time_limit_seconds
