@@ -96,6 +96,8 @@ BENCHMARKS = (
                    at_least=2),
             Figure(name="mixed lengths, times as fast as transformers.Trainer",
                    path=("workloads", "mixed lengths", "transformers.Trainer", "ours_over_it"), form=".2f", at_least=2),
+            Figure(name="the same, its rows grouped by length",
+                   path=("workloads", "mixed lengths", "transformers.Trainer, by length", "ours_over_it"), form=".2f"),
         ),
     ),
     Benchmark(

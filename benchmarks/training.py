@@ -129,7 +129,8 @@ def compare(workload: Workload, num_steps: int, rounds: int) -> dict[str, Any]:
         runners: dict[str, Callable[[], float]] = {
             "metamath-ray": ours(workload, num_steps, Path(scratch)),
             "TRL SFTTrainer, packing": trl_trainer(workload, num_steps, scratch),
-            "transformers.Trainer": plain_trainer(workload, num_steps, scratch),
+            "transformers.Trainer": plain_trainer(workload, scratch),
+            "transformers.Trainer, by length": plain_trainer(workload, scratch, "group_by_length"),
         }
         for run in runners.values():
             run()
@@ -224,9 +225,8 @@ def _arguments(
     )
 
 
-def plain_trainer(workload: Workload, num_steps: int, scratch: str) -> Callable[[], float]:
-    """transformers.Trainer with its padding collator, rows grouped by length as its option does."""
-    del num_steps
+def plain_trainer(workload: Workload, scratch: str, sampling: str = "random") -> Callable[[], float]:
+    """transformers.Trainer with its padding collator; its option groups rows by length."""
     tokenizer = AutoTokenizer.from_pretrained(MODEL, padding_side="right")
     rows = [
         {"input_ids": list(unit.token_ids[0]), "labels": _labels(unit), "attention_mask": [1] * unit.num_tokens}
@@ -234,7 +234,7 @@ def plain_trainer(workload: Workload, num_steps: int, scratch: str) -> Callable[
     ]
     trainer = Trainer(
         model=AutoModelForCausalLM.from_pretrained(MODEL, dtype=torch.float32),
-        args=_arguments(TrainingArguments, scratch, train_sampling_strategy="group_by_length"),
+        args=_arguments(TrainingArguments, scratch, train_sampling_strategy=sampling),
         train_dataset=Dataset.from_list(rows),
         data_collator=DataCollatorForSeq2Seq(tokenizer),
     )
