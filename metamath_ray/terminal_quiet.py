@@ -1,7 +1,8 @@
 """Keeps what libraries print off the terminal, and in a log that outlives the process."""
 
+import fcntl
 import os
-import re
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from metamath_ray.errors import RunDirectoryError
 from metamath_ray.storage import RunDirectory
 from metamath_ray.types import content_id
 
-PREFIX = "metamath-ray"
+PREFIX, SUFFIX = "metamath-ray", ".log"
 DRIVER_LOG = ("logs", "driver.log")
 
 
@@ -35,8 +36,7 @@ def quiet(run_directory: str | None) -> Iterator[Console]:
     with _sink(run_directory) as sink, os.fdopen(os.dup(1), "w", encoding="utf-8") as screen:
         console = Console(file=screen, highlight=False)
         if run_directory is not None:
-            for log in _logs_of_the_dead(run_directory):
-                _tell_of(log, run_directory, console)
+            _tell_of_the_dead(run_directory, console)
         os.dup2(sink.fileno(), 1)
         os.dup2(sink.fileno(), 2)
         try:
@@ -54,11 +54,16 @@ def quiet(run_directory: str | None) -> Iterator[Console]:
 def _sink(run_directory: str | None) -> Iterator[IO[bytes]]:
     """Yield a file that is gone afterwards; that of a run is still there when the process dies."""
     if run_directory is None:
-        with tempfile.TemporaryFile() as sink:
-            yield sink
+        with tempfile.TemporaryFile() as nameless:
+            yield nameless
         return
-    with tempfile.NamedTemporaryFile(prefix=f"{_prefix(run_directory)}{os.getpid()}-", suffix=".log") as sink:
-        yield sink
+    number, name = tempfile.mkstemp(prefix=_prefix(run_directory), suffix=SUFFIX)
+    with os.fdopen(number, "r+b") as sink, Path(name).open("rb") as mine:
+        fcntl.flock(mine, fcntl.LOCK_EX)  # not on the sink itself, which children inherit
+        try:
+            yield sink
+        finally:
+            Path(name).unlink(missing_ok=True)
 
 
 def _flush() -> None:
@@ -71,34 +76,31 @@ def _prefix(run_directory: str) -> str:
     return f"{PREFIX}-{content_id((where,))[:12]}-"
 
 
-def _logs_of_the_dead(run_directory: str) -> list[Path]:
-    """Return the logs of this user's earlier starts that did not come to put them away, oldest first."""
-    prefix, found = _prefix(run_directory), []
-    for path in Path(tempfile.gettempdir()).glob(f"{prefix}*.log"):
-        pid = re.match(r"(\d+)-", path.name.removeprefix(prefix))
-        with suppress(FileNotFoundError):  # its process is just ending well
-            if pid and not _is_alive(int(pid[1])) and path.stat().st_uid == os.getuid():
-                found.append((path.stat().st_mtime, path))
-    return [path for _, path in sorted(found)]
+def _tell_of_the_dead(run_directory: str, console: Console) -> None:
+    """Say which starts were cut off, and where their logs are; they move to the run, if there is one."""
+    for path in sorted(Path(tempfile.gettempdir()).glob(f"{_prefix(run_directory)}*{SUFFIX}"), key=str):
+        with suppress(OSError), _own_file(path) as log:
+            fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while its process lives
+            where = str(path)
+            if _keep(log.read(), run_directory):
+                where = "/".join((run_directory, *DRIVER_LOG))
+                path.unlink()
+            console.print(f"an earlier start was cut off; its log: {where}", soft_wrap=True, markup=False)
 
 
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+def _own_file(path: Path) -> IO[bytes]:
+    """Open a file that this user made: anybody may put a link of that name among the temporary files.
 
-
-def _tell_of(log: Path, run_directory: str, console: Console) -> None:
-    """Say that a start was cut off, and where its log is; it moves to the run, if there is one."""
-    where = str(log)
-    if _keep(log.read_bytes(), run_directory):
-        where = "/".join((run_directory, *DRIVER_LOG))
-        log.unlink()
-    console.print(f"an earlier start was cut off; its log: {where}", soft_wrap=True, markup=False)
+    Raises:
+        OSError: It is something else.
+    """
+    number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    opened = os.fdopen(number, "rb")
+    found = os.fstat(number)
+    if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_nlink != 1:
+        opened.close()
+        raise PermissionError(path)
+    return opened
 
 
 def _keep(said: bytes, run_directory: str | None) -> bool:

@@ -22,7 +22,8 @@ class Grouping:
     Attributes:
         mixes_prompts: Whether requests with different prompts may. A call is cancelled when nobody waits for any of its
             requests: prompts that are given up one by one need calls of their own.
-        asking_seconds: How long the first request of a call waits for others; 0: until all who are awake have asked.
+        asking_seconds: How long the first request of a call waits for others while other calls are under way; else, and
+            with 0, it waits until all who are awake have asked.
         longest_wait_seconds: How long an answer waits at most, at the replica, for others of its call.
         max_requests: A call with so many waits for no more, so that work spreads over replicas.
     """
@@ -73,7 +74,8 @@ class _Call:
 class GroupedCalls:
     """Calls `CompletionServer.answer_all` over a deployment handle, which balances over the replicas.
 
-    For whoever asks, each request is answered when its answer is there, fails for itself, and may be cancelled.
+    For whoever asks, each request is answered when its answer is there, fails for itself, and may be given up; vLLM
+    ends its work on those of a call when all of them are.
     """
 
     def __init__(
@@ -123,7 +125,8 @@ class GroupedCalls:
         key = None if self._grouping.mixes_prompts else prompt
         if (call := self._gathering.get(key)) is None:
             call = self._gathering[key] = _Call()
-            asyncio.get_running_loop().call_later(self._grouping.asking_seconds, self._send, key, call)
+            wait_seconds = self._grouping.asking_seconds if self._running else 0.0
+            asyncio.get_running_loop().call_later(wait_seconds, self._send, key, call)
         answer = call.add(prompt, shared, own)
         if len(call.requests) >= self._grouping.max_requests:
             self._send(key, call)
@@ -149,17 +152,19 @@ class GroupedCalls:
 
     async def _run(self, call: _Call) -> None:
         """Hand out what a replica answers; whatever ends the call before that is an engine that is away."""
-        response = self._handle.answer_all.remote(
-            self._method, call.shared, call.requests, longest_wait_seconds=self._grouping.longest_wait_seconds
-        )
+        response = None
         try:
+            response = self._handle.answer_all.remote(
+                self._method, call.shared, call.requests, longest_wait_seconds=self._grouping.longest_wait_seconds
+            )
             async for message in response:
                 for place, answer in message:
                     if not call.answers[place].done():
                         call.answers[place].set_result(answer)
             call.fail(EngineUnavailable("the replica ended the call"))
         except asyncio.CancelledError:
-            response.cancel()
+            if response:
+                response.cancel()
             call.fail(EngineUnavailable("the replica cancelled the call"))
         except (RayError, RayServeException) as error:
             call.fail(_unavailable(error))

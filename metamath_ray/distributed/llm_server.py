@@ -25,9 +25,9 @@ more than an answer in it."""
 
 
 class CompletionServer(LLMServer):  # type: ignore[misc]
-    """`ray.serve.llm`'s server with unary methods more.
+    """`ray.serve.llm`'s server with calls of our own, of many requests each.
 
-    Their caller needs neither vLLM nor the OpenAI protocol's classes, and nothing is streamed. A call that is cancelled
+    Their caller needs neither vLLM nor the OpenAI protocol's classes, and gets whole answers. A call that is cancelled
     is aborted in vLLM: Serve cancels the replica's task, and vLLM's generator aborts its request when it is cancelled.
     """
 

@@ -25,6 +25,10 @@ from metamath_ray.training.examples import Example
 from metamath_ray.training.losses import LabelTokens
 from metamath_ray.training.pretraining import LoopSettings, Report, Share, train
 
+CHANCE_ROWS = 2048
+"""Solutions that the logistic regression is fitted to."""
+NEWTON_STEPS = 25
+ROWS_AT_ONCE = 64
 SMALLEST = 1e-6
 """Likelihoods and surprisals below it count as it."""
 _QUERY_AND_KEY = ("self_attn.q_proj.weight", "self_attn.k_proj.weight")
@@ -43,7 +47,7 @@ class ReaderSettings(LoopSettings):
     which is the loss that fine-tuning takes."""
     likelihood_share: float = 0.0
     """How much of what the verdict learns is the chance of being correct that the mean log-likelihood of the solution
-    gives it, by a logistic regression learned alongside; the rest is the grade."""
+    gives it, by a logistic regression fitted before; the rest is the grade."""
 
 
 class Judged(NamedTuple):
@@ -114,29 +118,40 @@ class LikelihoodReader(nn.Module):
         self.model = deepen(generator, num_added_layers)
         self.probe = nn.Parameter(torch.randn(generator.config.hidden_size) * generator.config.initializer_range)
         """Reads the first added layer in training alone, so that the comparison forms there."""
-        self.chance = nn.Linear(1, 1)
-        """The logistic regression of grades on the logarithm of a solution's mean surprisal."""
+        self.chance: Tensor
+        """Offset and slope of the logistic regression of grades on the logarithm of a solution's mean surprisal."""
         self.direction: Tensor
         self._below = generator.config.num_hidden_layers
         self._norm_below = generator.model.norm
         self._norm_below.requires_grad_(requires_grad=False)
         self._labels = labels
         embeddings = self.model.lm_head.weight.detach()
+        self.register_buffer("chance", torch.zeros(2), persistent=False)
         self.register_buffer("direction", embeddings[labels.correct] - embeddings[labels.incorrect], persistent=False)
 
+    @torch.no_grad()
+    def fit_chance(self, batches: Sequence[JudgedBatch]) -> None:
+        """Fits the regression to solutions and their grades."""
+        found, grades = [], []
+        for batch in batches:
+            hidden = self.model.model(input_ids=batch.input_ids, use_cache=False, output_hidden_states=True)
+            found.append(_log_surprisal(self.likelihoods(hidden.hidden_states[self._below], batch), batch))
+            grades.append(batch.is_correct)
+        self.chance.copy_(_logistic_regression(torch.cat(found), torch.cat(grades)))
+
     def losses(self, batch: JudgedBatch, settings: ReaderSettings) -> tuple[Tensor, Tensor]:
-        """Return the summed losses of the tokens, read twice, and of the verdicts and the chances they learn from."""
+        """Return the summed losses of the tokens, read twice, and of the verdicts."""
         out = self.model.model(input_ids=batch.input_ids, use_cache=False, output_hidden_states=True)
         expected = self.likelihoods(out.hidden_states[self._below], batch)
         first, last = out.hidden_states[self._below + 1], out.last_hidden_state
         probed = linear(rms_norm(first[batch.is_solution], self.probe.shape, eps=1e-6), self.probe)
         read = linear(last[batch.is_solution], self.direction)
         tokens = _cross_entropy(read, expected) + _cross_entropy(probed, expected)
-        chances = self.chance(log_surprisal(expected, batch)[:, None])[:, 0]
-        targets = torch.lerp(batch.is_correct, chances.detach().sigmoid(), settings.likelihood_share)
+        offset, slope = self.chance
+        chances = (offset + slope * _log_surprisal(expected, batch)).sigmoid()
+        targets = torch.lerp(batch.is_correct, chances, settings.likelihood_share)
         ends = last[torch.arange(len(batch.last)), batch.last]
-        verdicts = self._verdict_loss(ends, targets, settings.verdict_among)
-        return tokens, verdicts + _cross_entropy(chances, batch.is_correct)
+        return tokens, self._verdict_loss(ends, targets, settings.verdict_among)
 
     def _verdict_loss(self, ends: Tensor, targets: Tensor, among: Literal["labels", "vocabulary"]) -> Tensor:
         if among == "labels":
@@ -159,12 +174,24 @@ class LikelihoodReader(nn.Module):
         return logits.softmax(-1).gather(1, written[:, None])[:, 0]
 
 
-def log_surprisal(likelihoods: Tensor, batch: JudgedBatch) -> Tensor:
+def _log_surprisal(likelihoods: Tensor, batch: JudgedBatch) -> Tensor:
     """Return the logarithm of the mean of -ln(likelihood) over each solution's tokens, ``[rows]``."""
     rows = batch.is_solution.nonzero()[:, 0]
     surprisal = -likelihoods.clamp_min(SMALLEST).log()
     total = torch.zeros(len(batch.last), device=rows.device).index_add(0, rows, surprisal)
     return (total / batch.is_solution.sum(1)).clamp_min(SMALLEST).log()
+
+
+def _logistic_regression(values: Tensor, grades: Tensor) -> Tensor:
+    """Return offset and slope, by Newton's method; a weak prior keeps them finite where a value tells all grades."""
+    inputs = torch.stack([torch.ones_like(values), values], 1).double()
+    weights, prior = inputs.new_zeros(2), torch.eye(2, device=values.device).double()
+    for _ in range(NEWTON_STEPS):
+        chances = (inputs @ weights).sigmoid()
+        gradient = inputs.T @ (chances - grades) + prior @ weights
+        curvature = (inputs * (chances * (1 - chances))[:, None]).T @ inputs + prior
+        weights -= torch.linalg.solve(curvature, gradient)
+    return weights.float()
 
 
 def _cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
@@ -244,6 +271,9 @@ def train_reader(
         report: see `train`.
     """
     share, device = Share.mine(), reader.probe.device
+    if settings.likelihood_share:
+        rows = list(islice(source, CHANCE_ROWS))
+        reader.fit_chance([batch.to(device) for batch in encoder.batches(rows, -(-CHANCE_ROWS // ROWS_AT_ONCE))])
 
     def accumulate() -> tuple[Tensor, int]:
         rows = sorted(islice(source, settings.rows_per_step), key=lambda row: len(row.token_ids))

@@ -92,7 +92,8 @@ def model_options(
 ) -> dict[str, Any]:
     """Return a model's Serve options: it follows its own load, and drains before it leaves.
 
-    A call to the generator is a question's samples, one to the verifier as many solutions as may share one.
+    A call to the generator is a question's samples, one to the verifier as many solutions as may share one: it often
+    has fewer, and then another replica is started before it is needed.
     """
     sequences = config.num_samples if name == DEPLOYMENT_NAME else FOR_SCORES.max_requests
     rest = {key: value for key, value in options.items() if key != "num_replicas"}

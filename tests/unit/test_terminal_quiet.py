@@ -93,3 +93,28 @@ def test_the_log_of_a_process_that_lives_is_left_alone(
     with quiet(str(run)):
         assert start("ends") == "what the user sees\n"
         assert len(list(temporary.iterdir())) == 1
+
+
+def test_what_somebody_else_put_there_is_left_alone(start: Start, run: Path, temporary: Path, tmp_path: Path) -> None:
+    start("dies")
+    [log] = temporary.iterdir()
+    prefix = log.name[: log.name.rindex("-") + 1]
+    log.unlink()
+    (tmp_path / "secret").write_text("secret")
+    (temporary / f"{prefix}link.log").symlink_to(tmp_path / "secret")
+    (temporary / f"{prefix}folder.log").mkdir()
+    (temporary / f"{prefix}other.log").hardlink_to(tmp_path / "secret")
+    assert start("ends") == "what the user sees\n"
+    assert driver_log(run) == "what a library says\n"
+    assert len(list(temporary.iterdir())) == 3
+
+
+def test_a_log_that_was_swept_away_meanwhile_changes_nothing(
+    run: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    with quiet(str(run)):
+        [log] = temporary.iterdir()
+        log.unlink()
+        os.write(2, b"what a library says\n")
+    assert driver_log(run) == "what a library says\n"

@@ -159,7 +159,17 @@ async def test_in_a_run_a_call_waits_for_what_is_asked_soon_after(connect: Conne
         await asyncio.sleep(0.002)
         return await engine.complete(request(1))
 
+    handle_is_busy = asyncio.create_task(asyncio.sleep(60))
+    engine._calls._running.add(handle_is_busy)
     await asyncio.gather(engine.complete(request(0)), later())
+    assert len(handle.calls) == 1
+    handle_is_busy.cancel()
+
+
+async def test_an_engine_with_nothing_to_do_is_asked_at_once(connect: Connect) -> None:
+    handle = Handle(one_by_one)
+    async with asyncio.timeout(1):
+        await connect(handle, replace(SOON, asking_seconds=60)).complete(request(0))
     assert len(handle.calls) == 1
 
 
