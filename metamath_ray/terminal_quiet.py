@@ -78,7 +78,7 @@ def _prefix(run_directory: str) -> str:
 
 def _tell_of_the_dead(run_directory: str, console: Console) -> None:
     """Say which starts were cut off, and where their logs are; they move to the run, if there is one."""
-    for path in sorted(Path(tempfile.gettempdir()).glob(f"{_prefix(run_directory)}*{SUFFIX}"), key=str):
+    for path in sorted(Path(tempfile.gettempdir()).glob(f"{_prefix(run_directory)}*{SUFFIX}")):
         with suppress(OSError), _own_file(path) as log:
             fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while its process lives
             where = str(path)

@@ -27,8 +27,9 @@ from metamath_ray.training.pretraining import LoopSettings, Report, Share, train
 
 CHANCE_ROWS = 2048
 """Solutions that the logistic regression is fitted to."""
-NEWTON_STEPS = 25
 ROWS_AT_ONCE = 64
+"""Of them, in one batch."""
+NEWTON_STEPS = 25
 SMALLEST = 1e-6
 """Likelihoods and surprisals below it count as it."""
 _QUERY_AND_KEY = ("self_attn.q_proj.weight", "self_attn.k_proj.weight")

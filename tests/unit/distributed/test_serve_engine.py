@@ -135,7 +135,7 @@ async def test_samples_of_one_prompt_are_one_call_and_come_back_to_who_asked(con
     assert (shared["prompt_token_ids"], shared["max_tokens"]) == ([1, 2], 6)
 
 
-async def test_for_answers_another_prompt_and_a_later_moment_are_other_calls(connect: Connect) -> None:
+async def test_for_samples_another_prompt_and_a_later_moment_are_other_calls(connect: Connect) -> None:
     handle = Handle(one_by_one)
     engine = connect(handle)
     await outcomes(engine, request(0), request(1, prompt=(3,)))
@@ -159,11 +159,11 @@ async def test_in_a_run_a_call_waits_for_what_is_asked_soon_after(connect: Conne
         await asyncio.sleep(0.002)
         return await engine.complete(request(1))
 
-    handle_is_busy = asyncio.create_task(asyncio.sleep(60))
-    engine._calls._running.add(handle_is_busy)
+    another_call = asyncio.create_task(asyncio.sleep(60))
+    engine._calls._running.add(another_call)
     await asyncio.gather(engine.complete(request(0)), later())
     assert len(handle.calls) == 1
-    handle_is_busy.cancel()
+    another_call.cancel()
 
 
 async def test_an_engine_with_nothing_to_do_is_asked_at_once(connect: Connect) -> None:
@@ -253,7 +253,7 @@ async def test_a_call_that_hangs_is_cancelled_and_may_be_tried_again(connect: Co
     assert handle.responses[0].cancelled
 
 
-@pytest.mark.parametrize("grouping", [FOR_SAMPLES, SOON], ids=["for-answers", "in-a-run"])
+@pytest.mark.parametrize("grouping", [FOR_SAMPLES, SOON], ids=["for-samples", "in-a-run"])
 async def test_a_refused_sample_is_refused_alone(connect: Connect, grouping: Grouping) -> None:
     refused = {"code": 400, "message": "no"}
     handle = Handle(lambda _: [[(0, refused), (1, answer("1"))]])
