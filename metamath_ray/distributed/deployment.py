@@ -52,13 +52,15 @@ def llm_config_arguments(config: ServeEngineConfig, *, model_path: str) -> dict[
     """Translate our configuration into the arguments of `ray.serve.llm.LLMConfig`.
 
     Pure, so that it is tested without a cluster. `generation_config="vllm"` keeps a model's own sampling defaults
-    (top-k, repetition penalty) out of the samples: what is sampled is what the run asked for.
+    (top-k, repetition penalty) out of the samples: what is sampled is what the run asked for. vLLM's own statistics,
+    some for each token, would go nowhere: the metrics that Ray exports are ours.
     """
     engine_kwargs: dict[str, Any] = {
         "dtype": resolve_dtype(config),
         "max_num_seqs": config.max_num_seqs,
         "tensor_parallel_size": config.tensor_parallel_size,
         "generation_config": "vllm",
+        "disable_log_stats": True,
     }
     if config.max_model_len is not None:
         engine_kwargs["max_model_len"] = config.max_model_len

@@ -29,6 +29,12 @@ def test_a_models_own_sampling_defaults_stay_out() -> None:
     assert arguments["engine_kwargs"]["generation_config"] == "vllm"
 
 
+def test_vllm_keeps_statistics_for_who_asks_for_them() -> None:
+    assert llm_config_arguments(ServeEngineConfig(), model_path="/model")["engine_kwargs"]["disable_log_stats"] is True
+    wanted = ServeEngineConfig(engine_kwargs={"disable_log_stats": False})
+    assert llm_config_arguments(wanted, model_path="/model")["engine_kwargs"]["disable_log_stats"] is False
+
+
 def test_a_users_engine_arguments_win() -> None:
     config = ServeEngineConfig(engine_kwargs={"enable_prefix_caching": False, "dtype": "float16"})
     engine_kwargs = llm_config_arguments(config, model_path="/model")["engine_kwargs"]
