@@ -101,6 +101,8 @@ def _export(arguments: Sequence[str]) -> None:
     console, run = Console(highlight=False), RunDirectory(command.run_directory)
     summary = export_run(run, _export_config(run, command.export))
     console.print(export_table(summary))
+    for message in summary.malformed_tests:
+        console.print(f"nothing is compared with {message}", style="yellow", markup=False)
     for row in first_rows(run, NUM_SHOWN_ROWS):
         console.print(row_panel(row))
     console.print(

@@ -219,7 +219,7 @@ def stages_table(report: FinetuneReport) -> Table:
         table.add_row("before", DASH, DASH, *_accuracy(held_out), DASH, DASH)
     for stage in report.stages:
         data, verifier = stage.results["data"], stage.results.get("verifier", {})
-        num_left_out = sum(data[reason] for reason in LeftOut)
+        num_left_out = sum(data.get(reason, 0) for reason in LeftOut)
         table.add_row(
             stage.name,
             f"{data['units']:,}",

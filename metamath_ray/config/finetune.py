@@ -250,9 +250,17 @@ class FinetuneConfig(FrozenConfig):
         return self
 
     def content(self) -> dict[str, Any]:
-        """Return what decides the weights: two runs with equal content may share a folder."""
+        """Return what decides the weights: two runs with equal content may share a folder.
+
+        Leaves out where the work runs and how it is spread: that of drawing samples and of measuring, too.
+        """
+        chosen = {"model", "seed", "prompt_set", "verifier_prompt", "adapter", "stages", "held_out"}
+        how = {"batch_size", "before_training"}
+        drawn = {"engine", "execution"}
         return self.model_dump(
-            mode="json", include={"model", "seed", "prompt_set", "verifier_prompt", "adapter", "stages", "held_out"}
+            mode="json",
+            include=chosen,
+            exclude={"stages": {"__all__": {"samples": {"draw": drawn}}}, "held_out": how},
         )
 
 

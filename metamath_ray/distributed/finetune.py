@@ -20,6 +20,7 @@ from metamath_ray.distributed.finetune_checks import (
     check,
     open_run,
     required,
+    skipped_line,
     tracker_environment,
 )
 from metamath_ray.distributed.machines import node_groups, node_versions
@@ -36,7 +37,7 @@ from metamath_ray.storage.manifest import now
 from metamath_ray.training.examples import Example, LeftOut
 from metamath_ray.training.plot import plot_losses
 from metamath_ray.training.report import METRICS_FILE, FinetuneReport, StageReport
-from metamath_ray.training.stage_data import JudgedSample, SampleSet, held_out_samples, solution_examples
+from metamath_ray.training.stage_data import JudgedSample, SampleSet, SolutionSet, held_out_samples
 
 GPU_ADVICE = "lower trainers.num_workers, leave trainers.accelerator_type out to train on CPU, or give ray.address"
 
@@ -100,7 +101,7 @@ def _run_stage(
         observer.stage(f"{name}: drawing samples")
         _draw(stage.samples.draw, folder, parent, checked.config, observer)
     observer.stage(f"{name}: preparing the data")
-    data = _prepare(name, folder, stage, checked)
+    data = _prepare(name, folder, stage, checked, observer)
     if not has_model(folder):
         observer.stage(f"{name}: training")
         train(_job(folder, stage, parent, checked, data), observer)
@@ -124,21 +125,28 @@ def _draw(
     )
 
 
-def _prepare(name: str, folder: RunDirectory, stage: StageConfig, checked: Checked) -> dict[str, Any]:
+def _prepare(
+    name: str, folder: RunDirectory, stage: StageConfig, checked: Checked, observer: TrainingObserver
+) -> dict[str, Any]:
     """Write examples and units, unless that is done, and return the counts."""
     if (done := read_json(folder, "data.json")) is not None:
         return done
     for part in (EXAMPLES, UNITS):
         folder.remove(part)
-    samples = _sample_set(folder, stage, checked.config.seed)
-    num_examples = write_examples(_examples(stage, samples, checked.config.seed), folder)
+    seed = checked.config.seed
+    solutions = SolutionSet(stage.solutions, seed=seed) if stage.solutions else None
+    samples = _sample_set(folder, stage, seed)
+    num_examples = write_examples(_examples(stage, solutions, samples), folder)
+    invalid = solutions.invalid if solutions else []
+    if invalid:
+        observer.notice(skipped_line(f"stages.{name}", invalid))
     settings = UnitSettings(
         model_path=checked.model_path,
         prompt_set=checked.prompt_set,
         verifier_prompt=checked.verifier_prompt if samples else None,
         max_length=stage.max_length,
     )
-    counts = write_units(folder, settings)
+    counts = {**write_units(folder, settings), LeftOut.MALFORMED.value: len(invalid)}
     if not counts["units"]:
         left_out = ", ".join(f"{reason}: {counts[reason]}" for reason in LeftOut)
         raise DataError(f"stages.{name}: none of {num_examples} examples can be learned ({left_out}; see max_length)")
@@ -157,9 +165,9 @@ def _sample_paths(folder: RunDirectory, stage: StageConfig) -> tuple[str, ...]:
     return (stage.samples and stage.samples.path) or (folder.path("samples"),)
 
 
-def _examples(stage: StageConfig, samples: SampleSet | None, seed: int) -> Iterator[Example]:
-    if stage.solutions:
-        yield from solution_examples(stage.solutions, seed=seed)
+def _examples(stage: StageConfig, solutions: SolutionSet | None, samples: SampleSet | None) -> Iterator[Example]:
+    if solutions:
+        yield from solutions.examples()
     if samples:
         yield from samples.examples(with_singles=stage.pointwise_weight > 0)
 

@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from metamath_ray.capacity import check_training, load_gpus
 from metamath_ray.config import FinetuneConfig, SamplesConfig, SourceConfig, StageConfig
 from metamath_ray.datasets import ProblemSource, read_problems
+from metamath_ray.datasets.files import source_hash
 from metamath_ray.distributed.bootstrap import required_cpus
 from metamath_ray.distributed.observer import Observer, Silent
 from metamath_ray.distributed.preflight import check_room, shape_of
@@ -69,7 +71,8 @@ def check(config: FinetuneConfig, *, observer: Observer | None = None) -> Checke
     verifier_prompt = verifier_prompt_for(model_path, config.verifier_prompt)
     check_prompt_set(model_path, name=prompt_set.name, prompt_set_hash=prompt_set.hash)
     _check_packages(config)
-    _check_fits(config, model_path, observer or Silent())
+    watching = observer or Silent()
+    _check_fits(config, model_path, watching)
     tokenizer = load_tokenizer(model_path)
     check_vocabulary(model_path)
     example = {"question": "What is 1 + 1?"}
@@ -77,14 +80,22 @@ def check(config: FinetuneConfig, *, observer: Observer | None = None) -> Checke
     for name, stage in config.stages.items():
         _check_data(name, stage)
     _check_draws(config)
+    held_out = read_held_out(config.held_out) if config.held_out else None
+    if held_out and held_out.invalid:
+        watching.notice(skipped_line("held_out", held_out.invalid))
     return Checked(
         config=config,
         model_path=model_path,
         prompt_set=prompt_set,
         verifier_prompt=verifier_prompt,
         label_tokens=_label_tokens(config, verifier_prompt, tokenizer),
-        held_out=read_held_out(config.held_out) if config.held_out else [],
+        held_out=held_out.problems if held_out else [],
     )
+
+
+def skipped_line(name: str, invalid: Sequence[str]) -> str:
+    """Say what was not read of some problems, where malformed records are skipped."""
+    return f"{name}: {len(invalid):,} malformed records are skipped; the first one: {invalid[0]}"
 
 
 def _check_fits(config: FinetuneConfig, model_path: str, observer: Observer) -> None:
@@ -178,22 +189,28 @@ def open_run(run: RunDirectory, checked: Checked) -> Manifest:
 
 
 def _content(checked: Checked) -> dict[str, Any]:
-    """Return what decides the weights of the whole run."""
+    """Return what decides the weights and the figures of the whole run."""
     config = checked.config
-    hashes = {
-        name: [
-            content_hash(rows_file(stage.solutions.rows)) if stage.solutions and stage.solutions.rows else None,
-            _samples_hash(stage.samples) if stage.samples else None,
-        ]
-        for name, stage in config.stages.items()
-    }
     return {
         **config.content(),
+        "order": list(config.stages),
         "model_hash": model_hash(checked.model_path),
         "prompt_set_hash": checked.prompt_set.hash,
         "verifier_prompt_hash": checked.verifier_prompt.hash,
-        "data_hashes": hashes,
+        "data_hashes": {name: _data_hashes(stage) for name, stage in config.stages.items()},
+        "held_out_hash": source_hash(config.held_out.problems.path) if config.held_out else None,
     }
+
+
+def _data_hashes(stage: StageConfig) -> list[Any]:
+    """Hash what a stage learns from: rows or problems, and samples or the problems that they are drawn of."""
+    solutions, samples = stage.solutions, stage.samples
+    problems = [solutions and solutions.problems, samples and samples.draw and samples.draw.problems]
+    return [
+        content_hash(rows_file(solutions.rows)) if solutions and solutions.rows else None,
+        _samples_hash(samples) if samples else None,
+        *(source_hash(source.path) if source else None for source in problems),
+    ]
 
 
 def _samples_hash(samples: SamplesConfig) -> list[str | None]:

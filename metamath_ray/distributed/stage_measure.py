@@ -77,7 +77,7 @@ def _on_cluster(
     on_gpu = trainers.accelerator_type is not None
     task = ray.remote(_with_model).options(
         num_cpus=1,
-        num_gpus=min(trainers.num_workers, _gpus_of_largest_node()) if on_gpu else 0,
+        num_gpus=min(trainers.num_workers, _gpus_of_largest_node(trainers.accelerator_type)) if on_gpu else 0,
         accelerator_type=trainers.accelerator_type,
         runtime_env=runtime_environment(trainers),
     )
@@ -93,6 +93,7 @@ def _with_model(function: Callable[..., Result], model: str, *arguments: Any, **
         return function(str(folder), *arguments, **settings)
 
 
-def _gpus_of_largest_node() -> int:
-    """Return how many GPUs one task can have; 1 while an autoscaling cluster has none."""
-    return max([1, *(int(node["Resources"].get("GPU", 0)) for node in ray.nodes() if node["Alive"])])
+def _gpus_of_largest_node(kind: str | None) -> int:
+    """Return how many GPUs of a kind one task can have; 1 while an autoscaling cluster has none."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return max([1, *(int(node.get("GPU", 0)) for node in nodes if f"accelerator_type:{kind}" in node)])

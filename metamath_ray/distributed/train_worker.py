@@ -1,7 +1,6 @@
 """What each Ray Train worker runs: one stage, from its last checkpoint to its exported model."""
 
 import logging
-import math
 import os
 import shutil
 import tempfile
@@ -160,7 +159,7 @@ class _StageRun:
         """Run the steps that are left.
 
         Raises:
-            RunFailed: A loss is no number; every worker raises it.
+            RunFailed: A loss or a gradient is no number; every worker raises it.
         """
         job = self._job
         with self._metrics(start) as metrics:
@@ -200,11 +199,10 @@ class _StageRun:
         torch.manual_seed(int(content_id((self._job.seed, step, self._workers.rank))[:15], 16))
 
     def _refuse_nan(self, result: StepResult, step: int) -> None:
-        if not math.isfinite(result.loss):
+        if said := result.not_finite():
             wait_for_uploads()
             raise RunFailed(
-                f"the loss is {result.loss} at step {step + 1}; lower the stage's optimizer.learning_rate, or look at "
-                "the data"
+                f"{said} at step {step + 1}; lower the stage's optimizer.learning_rate, or look at the data"
             )
 
     def _save(self, step: int, result: StepResult) -> None:

@@ -33,7 +33,7 @@ def data_card(summary: ExportSummary, manifest: Mapping[str, object]) -> str:
         "# MetaMathQA rows\n\n" + _introduction(summary),
         "## Rows\n\n" + _rows_table(summary),
         "## Why outcomes became no rows\n\n" + _rejections_table(summary),
-        "## Overlap with test sets\n\n" + _overlaps(summary),
+        "## Overlap with test sets\n\n" + _unread(summary) + _overlaps(summary),
         "## How it was made\n\n```yaml\n" + _yaml(publishable(manifest)) + "```",
         "## Licences\n\n" + _licences(summary),
         "## How to load it\n\n" + _LOADING,
@@ -93,6 +93,13 @@ def _rejections_table(summary: ExportSummary) -> str:
         for reason in reasons
     ]
     return _table(("reason", *AUGMENTATION_TAGS.values()), rows)
+
+
+def _unread(summary: ExportSummary) -> str:
+    """Say with how many test questions nothing was compared."""
+    if not summary.malformed_tests:
+        return ""
+    return f"{len(summary.malformed_tests):,} test questions are malformed; nothing was compared with them.\n\n"
 
 
 def _overlaps(summary: ExportSummary) -> str:

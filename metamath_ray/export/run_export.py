@@ -1,7 +1,7 @@
 """A run's outcomes → its data set."""
 
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -24,13 +24,13 @@ def export_run(run: RunDirectory, config: ExportConfig) -> ExportSummary:
         RunDirectoryError: It is no run, or cannot be written.
         DataError: A test set to decontaminate against is malformed.
     """
-    manifest = run.read_manifest()
+    manifest, malformed = run.read_manifest(), list[str]()
     index = PlanIndex(run)
     selection = select_rows(
         _outcomes(run, index),
         max_rows_per_problem=config.max_rows_per_problem,
         solved_problem_ids=solved_problem_ids(_outcomes(run, index)) if config.backward_check else None,
-        decontaminator=_decontaminator(config),
+        decontaminator=_decontaminator(config, malformed),
     )
     told = {
         "configuration": {**manifest.configuration, "export": config.model_dump(mode="json")},
@@ -41,7 +41,8 @@ def export_run(run: RunDirectory, config: ExportConfig) -> ExportSummary:
         "hardware": manifest.hardware,
         "created": manifest.created,
     }
-    summary = _write(selection, run, told)
+    summary = _write(selection, run, told, malformed)
+    manifest = run.read_manifest()  # a bootstrap may have ended meanwhile
     manifest.stages["export"] = {
         "ended": now(),
         "num_rows": summary.num_exported,
@@ -52,12 +53,14 @@ def export_run(run: RunDirectory, config: ExportConfig) -> ExportSummary:
     return summary
 
 
-def _write(selection: Iterable[Selected | Rejected], run: RunDirectory, told: Mapping[str, object]) -> ExportSummary:
+def _write(
+    selection: Iterable[Selected | Rejected], run: RunDirectory, told: Mapping[str, object], malformed: Sequence[str]
+) -> ExportSummary:
     """Write the folder; for a bucket on this machine first, because a name in a bucket cannot be taken back."""
     if run.local_path:
-        return write_export(selection, run.local_path / DATASET_FOLDER, told)
+        return write_export(selection, run.local_path / DATASET_FOLDER, told, malformed_tests=malformed)
     with tempfile.TemporaryDirectory(prefix="metamath-ray-") as scratch:
-        summary = write_export(selection, Path(scratch), told)
+        summary = write_export(selection, Path(scratch), told, malformed_tests=malformed)
         run.write_files([Path(scratch, name) for name in FILES], DATASET_FOLDER)
     return summary
 
@@ -77,15 +80,18 @@ def _outcomes(run: RunDirectory, index: PlanIndex) -> Iterator[Outcome]:
     return map(outcome_from_row, outcomes_in_plan_order(run, index))
 
 
-def _decontaminator(config: ExportConfig) -> Decontaminator | None:
+def _decontaminator(config: ExportConfig, malformed: list[str]) -> Decontaminator | None:
     if not config.decontaminate_against:
         return None
     removed = frozenset(map(ContaminationKind, config.removed_overlaps))
-    return Decontaminator(_test_questions(config), removed_kinds=removed)
+    return Decontaminator(_test_questions(config, malformed), removed_kinds=removed)
 
 
-def _test_questions(config: ExportConfig) -> Iterator[tuple[str, str]]:
+def _test_questions(config: ExportConfig, malformed: list[str]) -> Iterator[tuple[str, str]]:
+    """Yield name of the test set and question; of records that are skipped, append the messages."""
     for source in config.decontaminate_against:
         problem_source = ProblemSource(**source.model_dump(exclude={"skip_invalid"}))
-        for problem in read_problems(problem_source, skip_invalid=source.skip_invalid):
+        reading = read_problems(problem_source, skip_invalid=source.skip_invalid)
+        for problem in reading:
             yield f"{source.name or problem.source}/{problem.split}", problem.question
+        malformed += reading.invalid

@@ -62,6 +62,7 @@ class ExportSummary:
         models: Model that wrote the solution → rows.
         overlaps: (kind, test set, removed) → outcomes.
         hits: The first overlaps of each kind, with the id of their item.
+        malformed_tests: Messages of the test questions that were skipped: nothing was compared with them.
     """
 
     by_augmentation: dict[Augmentation, AugmentationCounts] = field(
@@ -72,6 +73,7 @@ class ExportSummary:
     models: Counter[str] = field(default_factory=Counter)
     overlaps: Counter[tuple[ContaminationKind, str, bool]] = field(default_factory=Counter)
     hits: list[tuple[str, Contamination]] = field(default_factory=list)
+    malformed_tests: list[str] = field(default_factory=list)
     _problem_ids: set[str] = field(default_factory=set, repr=False)
 
     @property

@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -53,7 +53,11 @@ _BATCH = 4096
 
 
 def write_export(
-    selection: Iterable[Selected | Rejected], directory: Path, manifest: Mapping[str, object]
+    selection: Iterable[Selected | Rejected],
+    directory: Path,
+    manifest: Mapping[str, object],
+    *,
+    malformed_tests: Sequence[str] = (),
 ) -> ExportSummary:
     """Write the data set folder, a batch at a time; its files appear together at the end, or not at all.
 
@@ -62,11 +66,12 @@ def write_export(
         directory: Created when missing; files of an earlier export are replaced, others are left alone.
         manifest: How the rows came to be (configuration, model, prompt set hash, seeds, versions); goes into the card
             without secrets and machine paths.
+        malformed_tests: Messages of the test questions that could not be read, and so not compared with.
 
     Raises:
         RunDirectoryError: The folder cannot be written, or the disk is full; an earlier export stays as it was.
     """
-    summary = ExportSummary()
+    summary = ExportSummary(malformed_tests=list(malformed_tests))
     with _replaced_together(directory) as staging:
         with _DatasetFiles(staging) as files:
             decisions = iter(selection)

@@ -60,6 +60,7 @@ class LeftOut(StrEnum):
     EMPTY_QUESTION = "empty_question"
     EMPTY_SOLUTION = "empty_solution"
     TOO_LONG = "too_long"
+    MALFORMED = "malformed"
 
 
 class UnitMaker:
@@ -75,7 +76,7 @@ class UnitMaker:
         self._renderer, self._verifier, self._max_length = renderer, verifier, max_length
 
     def unit(self, example: Example) -> Unit | LeftOut:
-        """Turn an example into a unit, or say why it is left out.
+        """Turn an example into a unit, or say why it is left out; what is malformed is no example yet.
 
         Raises:
             PromptError: The prompt set has no task "solve", or the tokenizer does not fit.

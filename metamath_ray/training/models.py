@@ -109,7 +109,8 @@ def export(
         metadata: Content of ``metamath_ray.json``.
 
     Raises:
-        ModelError: The weights are not those of this architecture: one is missing, unknown or of another shape.
+        ModelError: The weights are not those of this architecture: one is missing, unknown or of another shape; or one
+            holds what is no number.
     """
     model = AutoModelForCausalLM.from_pretrained(parent, dtype=torch.float32 if adapter is None else torch.bfloat16)
     if adapter:
@@ -118,7 +119,7 @@ def export(
     if adapter:
         model = model.merge_and_unload()
     model.to(torch.bfloat16).save_pretrained(folder, max_shard_size=MAX_SHARD)
-    tokenizer.save_pretrained(folder)
+    tokenizer.save_pretrained(folder, save_jinja_files=False)  # as files they may need a folder
     (folder / METADATA_FILE).write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
 
 
@@ -127,6 +128,8 @@ def _load_trained(model: nn.Module, weights: Mapping[str, Tensor], parent: str, 
     expected = {name for name, parameter in model.named_parameters() if parameter.requires_grad or not only_trained}
     if missing := sorted(expected - weights.keys()):
         raise ModelError(f"{parent}: the trained weights do not fit ({missing[0]} is missing)")
+    if spoilt := next((name for name, weight in weights.items() if not weight.isfinite().all()), None):
+        raise ModelError(f"the trained weights are no numbers ({spoilt}); lower the stage's optimizer.learning_rate")
     try:
         unexpected = model.load_state_dict(dict(weights), strict=False).unexpected_keys
     except RuntimeError as error:  # of another shape

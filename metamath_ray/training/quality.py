@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import torch
@@ -30,18 +30,26 @@ ROWS_AT_ONCE = 16
 """Solutions that are scored in one packed batch."""
 
 
-def read_held_out(config: HeldOutConfig) -> list[Problem]:
+class HeldOut(NamedTuple):
+    """Problems to measure on, and the messages of malformed records that were skipped, where they may be."""
+
+    problems: list[Problem]
+    invalid: list[str]
+
+
+def read_held_out(config: HeldOutConfig) -> HeldOut:
     """Read the problems to measure a generator on.
 
     Raises:
         DataError: A problem is malformed, or belongs to the split "train".
     """
     source = ProblemSource(**config.problems.model_dump(exclude={"skip_invalid"}))
-    problems = list(read_problems(source, skip_invalid=config.problems.skip_invalid))
+    reading = read_problems(source, skip_invalid=config.problems.skip_invalid)
+    problems = list(reading)
     if learned := next((problem for problem in problems if problem.split == "train"), None):
         what = shown(learned.source_id or learned.question)
         raise DataError(f'held_out: {what} belongs to the split "train"; set held_out.problems.split')
-    return problems
+    return HeldOut(problems, reading.invalid)
 
 
 def _load(folder: str, device: str, **settings: str) -> PreTrainedModel:

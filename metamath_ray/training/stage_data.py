@@ -31,14 +31,41 @@ SOURCE_OF_TAG = {"GSM": "gsm8k", "MATH": "math"}
 _SENTENCE_END = re.compile(r"\b(?P<abbreviation>Mr|Mrs|Ms|Dr|St|vs|e\.g|i\.e)\.\s+|(?<=[.!?])\s+(?=[A-Z$\\])")
 
 
-def solution_examples(config: SolutionsConfig, *, seed: int) -> Iterator[Example]:
-    """Stream the examples of solution fine-tuning.
+class SolutionSet:
+    """The solutions that a stage learns.
 
-    Raises:
-        DataError: A row is malformed or lacks a column, a problem is of the split "test", or there is none.
+    Attributes:
+        invalid: Messages of the malformed problems that the latest reading skipped, where they may be.
     """
-    examples = _from_rows(config.rows) if config.rows else _from_problems(config)
-    yield from _drawn(examples, config.limit, seed) if config.limit else examples
+
+    def __init__(self, config: SolutionsConfig, *, seed: int) -> None:
+        self._config, self._seed = config, seed
+        self.invalid: list[str] = []
+
+    def examples(self) -> Iterator[Example]:
+        """Stream the examples of solution fine-tuning.
+
+        Raises:
+            DataError: A row is malformed or lacks a column, a problem is of the split "test", or there is none.
+        """
+        config = self._config
+        examples = _from_rows(config.rows) if config.rows else self._from_problems()
+        yield from _drawn(examples, config.limit, self._seed) if config.limit else examples
+
+    def _from_problems(self) -> Iterator[Example]:
+        config = self._config
+        assert config.problems is not None  # noqa: S101  rows or problems, by its own validator
+        source = ProblemSource(**config.problems.model_dump(exclude={"skip_invalid"}))
+        reading = read_problems(source, skip_invalid=config.problems.skip_invalid)
+        for problem in reading:
+            _refuse_test(problem.split, problem.source_id or problem.question)
+            yield Example(
+                kind=UnitKind.SOLUTION,
+                source=problem.source,
+                question=problem.question,
+                solutions=(reference_response(problem, config.style),),
+            )
+        self.invalid = reading.invalid
 
 
 def _from_rows(path: str) -> Iterator[Example]:
@@ -75,19 +102,6 @@ def rows_file(path: str) -> str:
     if run.exists("manifest.json"):
         raise DataError(f"{path}: this run has no data set yet; run `metamath-ray export --run-directory {path}`")
     return path
-
-
-def _from_problems(config: SolutionsConfig) -> Iterator[Example]:
-    assert config.problems is not None  # noqa: S101  rows or problems, by its own validator
-    source = ProblemSource(**config.problems.model_dump(exclude={"skip_invalid"}))
-    for problem in read_problems(source, skip_invalid=config.problems.skip_invalid):
-        _refuse_test(problem.split, problem.source_id or problem.question)
-        yield Example(
-            kind=UnitKind.SOLUTION,
-            source=problem.source,
-            question=problem.question,
-            solutions=(reference_response(problem, config.style),),
-        )
 
 
 def _refuse_test(split: str, what: str) -> None:

@@ -1,5 +1,6 @@
 """A training step: the units of the whole step, this worker's share of them, and the loss that they add up to."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -81,6 +82,12 @@ class StepResult:
     pointwise: float
     grad_norm: float | None
     num_tokens: int
+
+    def not_finite(self) -> str:
+        """Say what is no number, "" where all is; DeepSpeed leaves out a step of such gradients, and goes on."""
+        figures = {"loss": self.loss, "gradients' norm": self.grad_norm}
+        found = ((name, value) for name, value in figures.items() if value is not None and not math.isfinite(value))
+        return next((f"the {name} is {value}" for name, value in found), "")
 
 
 def train_step(engine: DeepSpeedEngine, share: StepShare, rate: float, workers: Workers) -> StepResult:

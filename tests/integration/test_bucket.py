@@ -35,7 +35,7 @@ from metamath_ray.storage.run_directory import ROWS_PER_GROUP
 from metamath_ray.storage.samples import SAMPLE_SCHEMA, read_sample_table, read_samples
 from metamath_ray.terminal_quiet import quiet
 from metamath_ray.training.report import METRICS_FILE
-from metamath_ray.training.stage_data import SampleSet, solution_examples
+from metamath_ray.training.stage_data import SampleSet, SolutionSet
 from metamath_ray.training.steps import StepResult
 from metamath_ray.types import OutcomeStatus
 from tests.integration.conftest import Cluster, bootstrap_config
@@ -258,9 +258,9 @@ def test_fine_tuning_learns_from_a_run_in_a_bucket(run: RunDirectory, tmp_path: 
     for one in (run, local):
         fill(one)
         with pytest.raises(DataError, match="this run has no data set yet"):
-            next(solution_examples(SolutionsConfig(rows=one.root), seed=0))
+            next(SolutionSet(SolutionsConfig(rows=one.root), seed=0).examples())
         export_run(one, ExportConfig())
-        solutions.append(list(solution_examples(SolutionsConfig(rows=one.root), seed=0)))
+        solutions.append(list(SolutionSet(SolutionsConfig(rows=one.root), seed=0).examples()))
         config = SamplesConfig(path=(one.root,), validation_share=0.01)
         examples.append(list(SampleSet((one.root,), config, seed=0, with_pairs=True).examples(with_singles=True)))
         hashes.append([content_hash(one.path(part)) for part in ("outcomes", "plan.parquet")])

@@ -9,6 +9,7 @@ import yaml
 
 from metamath_ray.config import FinetuneConfig
 from metamath_ray.distributed.finetune_checks import check, open_run, required, tracker_environment
+from metamath_ray.distributed.observer import Silent
 from metamath_ray.embedded import checkpoint_path
 from metamath_ray.errors import ConfigError, DataError, ModelError, PromptError, RunDirectoryError, UserError
 from metamath_ray.prompts import load_prompt_set
@@ -121,6 +122,55 @@ def test_a_run_inside_the_folder_of_its_data_can_be_resumed(tmp_path: Path) -> N
     (rows / "dataset" / "metamathqa.parquet").write_bytes(b"other rows")
     with pytest.raises(RunDirectoryError, match=r"data_hashes\.generator"):
         open_run(run, check(config))
+
+
+PROBLEM = '{"problem": "What is 1 + 1?", "solution": "$\\\\boxed{2}$"}\n'
+
+
+@pytest.mark.parametrize(("learned", "measured"), [("learned", "held out"), ("held out", "learned")])
+def test_a_run_does_not_go_on_with_other_problems(tmp_path: Path, learned: str, measured: str) -> None:
+    files = {name: tmp_path / f"{name}.jsonl" for name in (learned, measured)}
+    for file in files.values():
+        file.write_text(PROBLEM, encoding="utf-8")
+    sources = {name: {"format": "math", "path": str(file)} for name, file in files.items()}
+    stages = {"generator": {"solutions": {"problems": sources["learned"]}}}
+    config = config_of(tmp_path, stages=stages, held_out={"problems": {**sources["held out"], "split": "test"}})
+    run = RunDirectory(config.run_directory)
+    open_run(run, check(config))
+    open_run(run, check(config))
+    files[learned].write_text(2 * PROBLEM, encoding="utf-8")
+    with pytest.raises(RunDirectoryError, match=r"data_hashes\.generator|held_out_hash"):
+        open_run(run, check(config))
+
+
+def test_how_samples_are_drawn_and_problems_measured_may_change_and_the_order_of_stages_may_not(tmp_path: Path) -> None:
+    def config(num_replicas: int, *names: str) -> FinetuneConfig:
+        draw = {**PROBLEMS, "engine": {"num_replicas": num_replicas}, "execution": {"rows_in_flight": num_replicas}}
+        stages = {"generator": {"solutions": PROBLEMS}, "verifier": {"samples": {"draw": draw}}}
+        problems = {"format": "word_problems", "split": "validation", "limit": 4}
+        held_out = {"problems": problems, "batch_size": num_replicas, "before_training": num_replicas == 1}
+        return config_of(tmp_path, stages={name: stages[name] for name in names}, held_out=held_out)
+
+    first = config(1, "generator", "verifier")
+    run = RunDirectory(first.run_directory)
+    open_run(run, check(first))
+    open_run(run, check(config(2, "generator", "verifier")))
+    with pytest.raises(RunDirectoryError, match="order"):
+        open_run(run, check(config(1, "verifier", "generator")))
+
+
+def test_skipped_records_of_the_held_out_problems_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "test.jsonl"
+    path.write_text(PROBLEM + '{"problem": "Q"}\n', encoding="utf-8")
+    source = {"format": "math", "path": str(path), "split": "test", "skip_invalid": True}
+    told: list[str] = []
+
+    class Told(Silent):
+        def notice(self, line: str) -> None:
+            told.append(line)
+
+    check(config_of(tmp_path, held_out={"problems": source}), observer=Told())
+    assert [line for line in told if line.startswith("held_out: 1 malformed") and "test.jsonl:2" in line] == told
 
 
 def test_a_run_without_a_data_set_says_so_before_anything_starts(tmp_path: Path) -> None:

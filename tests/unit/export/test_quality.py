@@ -2,6 +2,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,8 +11,11 @@ from hypothesis import strategies as st
 
 from metamath_ray.config import ExportConfig
 from metamath_ray.errors import DataError, RunDirectoryError
+from metamath_ray.export import run_export
 from metamath_ray.export.quality import histogram, measure_quality, num_equations, share_of_new_numbers
 from metamath_ray.export.run_export import export_run
+from metamath_ray.export.summary import ExportSummary
+from metamath_ray.export.writer import write_export
 from metamath_ray.storage import Manifest, RunDirectory, item_to_row, outcome_to_row
 from metamath_ray.types import Augmentation, Outcome, OutcomeStatus
 
@@ -42,6 +46,27 @@ def run(tmp_path: Path, make_outcome: MakeOutcome) -> RunDirectory:
 def exported(run: RunDirectory) -> RunDirectory:
     export_run(run, ExportConfig())
     return run
+
+
+def test_test_questions_that_cannot_be_read_are_told(run: RunDirectory, tmp_path: Path) -> None:
+    path = tmp_path / "test.jsonl"
+    path.write_text('{"problem": "What is 1 + 1?", "solution": "$\\\\boxed{2}$"}\n{"problem": "Q"}\n', encoding="utf-8")
+    source = {"format": "math", "path": str(path), "split": "test", "skip_invalid": True}
+    summary = export_run(run, ExportConfig.model_validate({"decontaminate_against": [source]}))
+    assert ["test.jsonl:2" in said for said in summary.malformed_tests] == [True]
+    assert "1 test questions are malformed" in (tmp_path / "dataset" / "README.md").read_text("utf-8")
+
+
+def test_an_export_keeps_what_a_bootstrap_noted_meanwhile(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write_and_note(*given: Any, **settings: Any) -> ExportSummary:  # noqa: ANN401
+        manifest = run.read_manifest()
+        manifest.stages["bootstrap"] = {"seconds": 12.0}
+        run.write_manifest(manifest)
+        return write_export(*given, **settings)
+
+    monkeypatch.setattr(run_export, "write_export", write_and_note)
+    export_run(run, ExportConfig())
+    assert run.read_manifest().stages.keys() == {"bootstrap", "export"}
 
 
 def test_a_run_is_measured_by_augmentation(exported: RunDirectory) -> None:

@@ -150,6 +150,14 @@ def test_a_folder_says_what_it_is_and_loads_with_its_tokenizer(
     assert (folder / "model.safetensors").is_file()
 
 
+def test_several_chat_templates_need_no_folder(parent: str, tmp_path: Path) -> None:
+    tokenizer, folder = AutoTokenizer.from_pretrained(checkpoint_path("base")), tmp_path / "model"
+    tokenizer.chat_template = {"default": "{{ messages }}", "tool_use": "{{ tools }}"}
+    exported(load(parent), parent, folder, tokenizer)
+    assert all(file.is_file() for file in folder.iterdir())
+    assert AutoTokenizer.from_pretrained(folder).chat_template == tokenizer.chat_template
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -157,6 +165,7 @@ def test_a_folder_says_what_it_is_and_loads_with_its_tokenizer(
         (lambda weights: weights.pop("model.norm.weight"), "model.norm.weight is missing"),
         (lambda weights: weights.clear(), "is missing"),
         (lambda weights: weights.update({"model.norm.weight": torch.zeros(3)}), "size mismatch for model.norm.weight"),
+        (lambda weights: weights["model.norm.weight"].mul_(torch.nan), "no numbers (model.norm.weight)"),
     ],
 )
 def test_weights_that_are_not_the_models_are_refused(
@@ -168,7 +177,7 @@ def test_weights_that_are_not_the_models_are_refused(
 ) -> None:
     weights = gathered(load(parent), only_trained=False)
     change(weights)
-    with pytest.raises(ModelError, match="the trained weights do not fit") as caught:
+    with pytest.raises(ModelError, match=r"the trained weights (do not fit|are no numbers)") as caught:
         export(
             tmp_path / "model",
             parent=parent,

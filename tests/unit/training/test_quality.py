@@ -79,7 +79,7 @@ def held_out(**source: Any) -> HeldOutConfig:  # noqa: ANN401
 def test_a_generator_is_measured_by_its_graded_solutions(monkeypatch: pytest.MonkeyPatch) -> None:
     """The answers are scripted: right, wrong, right but cut off, and no answer at all."""
     config = held_out(split="validation", seed=1)
-    problems = read_held_out(config)
+    problems = read_held_out(config).problems
     right = [f"So it is.\nThe answer is: {problem.reference_answer}" for problem in problems]
     answers = [
         completed(right[0], is_truncated=False),
@@ -117,7 +117,7 @@ def test_a_generator_is_measured_by_its_graded_solutions(monkeypatch: pytest.Mon
 def test_the_embedded_base_can_be_measured() -> None:
     config = held_out(split="validation")
     prompt_set = load_prompt_set("embedded")
-    solutions = solve_held_out(BASE, read_held_out(config), config, prompt_set=prompt_set, device="cpu")
+    solutions = solve_held_out(BASE, read_held_out(config).problems, config, prompt_set=prompt_set, device="cpu")
     found = measure_generator(solutions)
     assert {row["num_completion_tokens"] for row in solutions.to_pylist()} == {8}
     assert found["truncated"]["num_hits"] == found["accuracy"]["num"] == 6  # 8 tokens are too few
@@ -134,6 +134,8 @@ def test_a_malformed_problem_is_skipped_where_that_is_asked_for(tmp_path: Path) 
     path = tmp_path / "test.jsonl"
     path.write_text('{"problem": "What is 1 + 1?", "solution": "$\\\\boxed{2}$"}\n{"problem": "Q"}\n', encoding="utf-8")
     source = {"format": "math", "path": str(path)}
-    assert [problem.reference_answer for problem in read_held_out(held_out(**source, skip_invalid=True))] == ["2"]
+    found = read_held_out(held_out(**source, skip_invalid=True))
+    assert [problem.reference_answer for problem in found.problems] == ["2"]
+    assert ["test.jsonl:2" in said for said in found.invalid] == [True]
     with pytest.raises(DataError, match=r"test\.jsonl:2"):
         read_held_out(held_out(**source))

@@ -16,9 +16,9 @@ from metamath_ray.training.examples import Example
 from metamath_ray.training.stage_data import (
     JudgedSample,
     SampleSet,
+    SolutionSet,
     held_out_samples,
     reference_response,
-    solution_examples,
 )
 from metamath_ray.training.units import UnitKind
 from metamath_ray.types import Problem
@@ -66,7 +66,7 @@ Writer = Callable[[list[dict[str, Any]], Path], Path]
 
 
 def examples_of(path: Path, *, limit: int | None = None, seed: int = 0) -> list[Example]:
-    return list(solution_examples(SolutionsConfig(rows=str(path), limit=limit), seed=seed))
+    return list(SolutionSet(SolutionsConfig(rows=str(path), limit=limit), seed=seed).examples())
 
 
 @writers
@@ -131,7 +131,16 @@ def test_a_reference_solution_as_a_response(case: dict[str, str]) -> None:
 
 def problems_of(**source: Any) -> list[Example]:  # noqa: ANN401
     config = SolutionsConfig(problems=SourceConfig(**source), style="step_by_step")
-    return list(solution_examples(config, seed=0))
+    return list(SolutionSet(config, seed=0).examples())
+
+
+def test_malformed_problems_are_skipped_on_demand_and_told(tmp_path: Path) -> None:
+    good = {"problem": "What is 1+1?", "solution": "It is $\\boxed{2}$."}
+    path = as_lines([{"problem": "Q"}, good, {"solution": "S"}], tmp_path)
+    source = SourceConfig(format="math", path=str(path), skip_invalid=True)
+    solutions = SolutionSet(SolutionsConfig(problems=source), seed=0)
+    assert [example.question for example in solutions.examples()] == ["What is 1+1?"]
+    assert [f"{path.name}:{line}" in said for line, said in zip((1, 3), solutions.invalid, strict=True)] == [True, True]
 
 
 def test_problems_are_learned_by_their_reference_solutions(tmp_path: Path) -> None:

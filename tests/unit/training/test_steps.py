@@ -13,7 +13,7 @@ from metamath_ray.config import SamplesConfig, StageConfig, TrainersConfig
 from metamath_ray.training.deepspeed_config import accumulation_steps
 from metamath_ray.training.losses import PackedLoss
 from metamath_ray.training.packing import PackedBatch
-from metamath_ray.training.steps import StepShare, Workers, share_of_step
+from metamath_ray.training.steps import StepResult, StepShare, Workers, share_of_step
 from metamath_ray.training.unit_store import UnitStore
 from metamath_ray.training.units import Unit, UnitKind, step_positions
 from tests.unit.training.tiny import LABELS, logits_alone, make_model, make_store, make_units
@@ -150,3 +150,17 @@ def test_what_a_step_does_not_hold_weighs_nothing(tmp_path: Path) -> None:
 def test_more_batches_than_rows_are_refused_before_a_worker_waits_for_ever(store: UnitStore) -> None:
     with pytest.raises(ValueError, match="3 units do not fill 4 parts"):
         share_of_step(0, store, stage_of(3), Workers(rank=0, size=2, accumulation_steps=2), seed=0)
+
+
+@pytest.mark.parametrize(
+    ("figures", "said"),
+    [
+        ({"loss": 0.5, "grad_norm": 3.0}, ""),
+        ({"loss": 0.5, "grad_norm": None}, ""),
+        ({"loss": float("nan"), "grad_norm": 1.0}, "the loss is nan"),
+        ({"loss": 0.5, "grad_norm": float("inf")}, "the gradients' norm is inf"),
+    ],
+)
+def test_a_step_says_what_of_it_is_no_number(figures: dict[str, float | None], said: str) -> None:
+    result = StepResult(solution=0.5, pairwise=0.0, pointwise=0.0, num_tokens=8, **figures)  # type: ignore[arg-type]
+    assert result.not_finite() == said
