@@ -152,6 +152,18 @@ class ExecutionConfig(FrozenConfig):
     max_failure_ratio: float = Field(default=0.05, ge=0, le=1)
     """Failed items in all that this start finished, above which it ends; looked at from 50 items on, and at the end."""
 
+    def require_patience_with(self, engine: "ServeEngineConfig | OpenAIEngineConfig") -> None:
+        """See that an engine may be away for longer than one try takes.
+
+        Raises:
+            ValueError: Nothing would ever be tried twice.
+        """
+        if self.retry_budget_seconds <= engine.request_timeout_seconds:
+            raise ValueError(
+                f"execution.retry_budget_seconds ({self.retry_budget_seconds:.0f}) must exceed the wait for one "
+                f"completion ({engine.request_timeout_seconds:.0f}), or nothing is ever tried twice"
+            )
+
 
 class ExportConfig(FrozenConfig):
     """Which accepted outcomes become rows."""
@@ -224,11 +236,7 @@ class BootstrapConfig(FrozenConfig):
 
     @model_validator(mode="after")
     def _patience_for_more_than_one_try(self) -> "BootstrapConfig":
-        if self.execution.retry_budget_seconds <= self.engine.request_timeout_seconds:
-            raise ValueError(
-                f"execution.retry_budget_seconds ({self.execution.retry_budget_seconds:.0f}) must exceed the wait for "
-                f"one completion ({self.engine.request_timeout_seconds:.0f}), or nothing is ever tried twice"
-            )
+        self.execution.require_patience_with(self.engine)
         return self
 
     @model_validator(mode="after")

@@ -44,6 +44,11 @@ class DrawConfig(FrozenConfig):
     execution: ExecutionConfig = ExecutionConfig()
     """Concurrency, retries, limits."""
 
+    @model_validator(mode="after")
+    def _patience_for_more_than_one_try(self) -> "DrawConfig":
+        self.execution.require_patience_with(self.engine)
+        return self
+
 
 class SamplesConfig(FrozenConfig):
     """Graded samples of the generator, out of which a verifier learns."""

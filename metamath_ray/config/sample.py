@@ -53,6 +53,12 @@ class SampleConfig(FrozenConfig):
         return self
 
     @model_validator(mode="after")
+    def _patience_for_more_than_one_try(self) -> "SampleConfig":
+        for engine in (self.engine, *([self.verifier] if self.verifier else [])):
+            self.execution.require_patience_with(engine)
+        return self
+
+    @model_validator(mode="after")
     def _budget_has_a_price(self) -> "SampleConfig":
         self.budget.require_price(
             per_token=self.price_per_million_tokens,

@@ -14,18 +14,10 @@ from metamath_ray.distributed.items import BlockCounts, ItemsJob, run_items
 from metamath_ray.distributed.observer import Observer
 from metamath_ray.errors import RunFailed, UserError
 from metamath_ray.storage import RunDirectory
+from metamath_ray.storage.tables import TOKEN_COUNTS
 
 MIN_ITEMS_TO_JUDGE = 50
 """The failure ratio means nothing before so many items."""
-
-TOKEN_COUNTS = (
-    "rewrite.num_prompt_tokens",
-    "rewrite.num_completion_tokens",
-    "solution.num_prompt_tokens",
-    "solution.num_completion_tokens",
-    "num_prompt_tokens",
-)
-"""Columns of outcomes, and of scores, that count tokens; a table has the ones or the other."""
 
 
 class Spending:
@@ -53,10 +45,6 @@ class Spending:
             observer.notice(f"budget reached: {said}; the same command with a larger budget resumes")
             self._is_told = True
         return bool(said)
-
-    def share(self, run: RunDirectory) -> None:
-        """Count another run directory, too."""
-        self._num_tokens += _stored_tokens(run)
 
     def add(self, counts: BlockCounts) -> None:
         """Count what has been stored since."""

@@ -120,20 +120,23 @@ class ItemWorker:
         return pa.Table.from_pylist([vars(counts)])
 
     async def _run_block(self, rows: list[dict[str, Any]], shard: str) -> BlockCounts:
-        stored = await asyncio.to_thread(self._shards.stored_ids, shard)
+        stored = await asyncio.to_thread(self._shards.stored, shard)
         pending = {asyncio.create_task(self._run_row(row)) for row in rows if row["item_id"] not in stored}
         try:
-            return await self._finish(pending, f"{shard}-{uuid.uuid4().hex[:8]}", num_stored=len(stored))
+            return await self._finish(pending, f"{shard}-{uuid.uuid4().hex[:8]}", list(stored.values()))
         finally:
             for task in pending:
                 task.cancel()
             await asyncio.gather(*pending, return_exceptions=True)
 
     async def _finish(
-        self, pending: set[asyncio.Task[dict[str, Any] | None]], shard: str, *, num_stored: int
+        self, pending: set[asyncio.Task[dict[str, Any] | None]], shard: str, stored: list[dict[str, Any]]
     ) -> BlockCounts:
-        """Store outcomes as they come, until all are there or one says that the run must end."""
-        counts, wait_seconds = BlockCounts(), self._job.execution.flush_seconds
+        """Store outcomes as they come, until all are there or one says that the run must end.
+
+        What was stored before, by a worker that died with the block in hand, nobody has counted yet.
+        """
+        counts, num_stored, wait_seconds = count_outcomes(stored), len(stored), self._job.execution.flush_seconds
         while pending and not counts.fatal:
             finished, pending = await asyncio.wait(pending, timeout=wait_seconds, return_when=asyncio.FIRST_EXCEPTION)
             outcomes = [outcome for task in finished if not task.exception() and (outcome := task.result())]

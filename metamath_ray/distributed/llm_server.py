@@ -12,6 +12,7 @@ from ray.serve.llm.deployment import LLMServer
 
 from metamath_ray.errors import RequestRejected
 from metamath_ray.inference import LabelLogprobs, LabelRequest
+from metamath_ray.inference.openai_compatible import BROKEN_OFF
 from metamath_ray.solving import check_golden_scores
 
 if TYPE_CHECKING:
@@ -163,6 +164,8 @@ def _record(ended: "asyncio.Task[dict[str, Any]]") -> dict[str, Any]:
 
 def _as_completion(output: "RequestOutput") -> dict[str, Any]:
     (sample,) = output.outputs
+    if sample.finish_reason in BROKEN_OFF:
+        return {"code": FAILED, "message": f"vLLM broke the request off ({sample.finish_reason})"}
     return {
         "text": sample.text,
         "finish_reason": sample.finish_reason,

@@ -21,6 +21,7 @@ from metamath_ray.distributed.preflight import Checked, check, require_writable
 from metamath_ray.distributed.scoring import check_verifier, plan_scores, read_scores, score_solutions
 from metamath_ray.storage import RunDirectory, unfinished_positions
 from metamath_ray.storage.samples import GREEDY_FILE, SAMPLE_SCHEMA, SAMPLES_FILE, read_samples, solution_id
+from metamath_ray.storage.tables import SCORE_TABLES
 from metamath_ray.types import content_id
 
 
@@ -77,7 +78,8 @@ def sample(config: SampleConfig, *, retry_failed: bool = False, observer: Observ
         watching.stage("planning")
         for draw in draws:
             open_growing_run(draw.run, draw.checked)
-        spending = spending_of(config, *(draw.run for draw in draws), num_gpus=config.num_gpus)
+        scored = (RunDirectory(run.path("scores", name), SCORE_TABLES) for name in run.folders("scores"))
+        spending = spending_of(config, *(draw.run for draw in draws), *scored, num_gpus=config.num_gpus)
         note_budget(run, spending, is_left=False)
         with ExitStack() as up:
             left = [draw for draw in draws if unfinished_positions(draw.run, retry_failed=retry_failed).size]
@@ -86,8 +88,6 @@ def sample(config: SampleConfig, *, retry_failed: bool = False, observer: Observ
                 _draw(left, retry_failed=retry_failed, observer=watching, spending=spending)
             solutions = (pair for draw in draws for pair in _votable(draw.run))
             scores = plan_scores(solutions, verifier, run) if verifier else None
-            if spending and scores:
-                spending.share(scores)
             unscored = scores is not None and unfinished_positions(scores, retry_failed=retry_failed).size
             if verifier and scores and unscored and not (spending and spending.is_over(watching)):
                 up.enter_context(_cluster(config, run))

@@ -16,7 +16,7 @@ from metamath_ray.distributed.items import BlockCounts, ItemsJob
 from metamath_ray.distributed.observer import Observer, Silent
 from metamath_ray.distributed.preflight import check_fits
 from metamath_ray.distributed.serve_engine import ServeLabelScorer
-from metamath_ray.errors import RequestRejected
+from metamath_ray.errors import EngineUnavailable, RequestRejected
 from metamath_ray.inference import RetryingLabelScorer
 from metamath_ray.inference.models import (
     check_kind,
@@ -83,10 +83,14 @@ class ScoreRunner:
         self._verifier = verifier
 
     async def run(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Score one row of the plan; what the engine refuses, a solution longer than its context, fails alone."""
+        """Score one row of the plan.
+
+        What the engine refuses, a solution longer than its context, fails alone; so does one for which it gives no
+        number: that an engine is away, the patient scorer says otherwise.
+        """
         try:
             found = await self._verifier.score(row["question"], row["solution"])
-        except RequestRejected as error:
+        except (RequestRejected, EngineUnavailable) as error:
             return _outcome(row, OutcomeStatus.FAILED, error=str(error))
         return _outcome(row, OutcomeStatus.ACCEPTED, score=found.score, num_prompt_tokens=found.num_prompt_tokens)
 

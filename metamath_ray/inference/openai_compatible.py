@@ -12,6 +12,9 @@ from metamath_ray.types import Completion, FinishReason
 SERVER_AT_FAULT = 500
 """HTTP statuses from here on are the server's."""
 
+BROKEN_OFF = ("abort", "error")
+"""Finish reasons of vLLM's where it is stopped, or fails, with requests in work: what is there is no completion."""
+
 PASSING_STATUSES = (408, 409, 425)
 """Statuses below that another attempt may not see again: timeout, conflict, too early."""
 
@@ -111,13 +114,15 @@ class OpenAICompatibleEngine:
     def _completion(
         self, answer: TextCompletion | ChatCompletion, text: str | None, reason: str | None, seed: int
     ) -> Completion:
+        if reason in BROKEN_OFF:
+            raise EngineUnavailable(f"{self._client.base_url} broke the request off (finish reason {reason!r})")
         if text is None:
             raise RequestRejected(f"{self._client.base_url} answered without a text (finish reason {reason!r})")
         return Completion(
-            text=text,
+            text=text.encode("utf-8", "replace").decode(),  # JSON can hold half a character, which no file takes
             finish_reason=finish_reason(reason),
-            num_prompt_tokens=answer.usage.prompt_tokens if answer.usage else 0,
-            num_completion_tokens=answer.usage.completion_tokens if answer.usage else 0,
+            num_prompt_tokens=(answer.usage and answer.usage.prompt_tokens) or 0,
+            num_completion_tokens=(answer.usage and answer.usage.completion_tokens) or 0,
             seed=seed,
             model=self._model,
         )

@@ -4,6 +4,9 @@ from threading import Lock
 from typing import Any
 
 from metamath_ray.storage.run_directory import RunDirectory
+from metamath_ray.storage.tables import TOKEN_COUNTS
+
+_COUNTED = ("item_id", "status", *TOKEN_COUNTS)
 
 
 class BlockShards:
@@ -21,9 +24,15 @@ class BlockShards:
         self._by_block: dict[str, list[str]] | None = None
         self._listing = Lock()
 
-    def stored_ids(self, block: str) -> set[str]:
-        """Return the ids of the block's items that have an outcome."""
-        return self._run.ids_of(self._shards().get(block, ()))
+    def stored(self, block: str) -> dict[str, dict[str, Any]]:
+        """Return item id → outcome, of the block's items that have one: status and tokens, without the texts."""
+        shards = self._shards().get(block, ())
+        batches = (
+            batch
+            for shard in shards
+            for batch in self._run.read_batches("outcomes", f"{shard}.parquet", columns=_COUNTED)
+        )
+        return {row["item_id"]: row for batch in batches for row in batch.to_pylist()}
 
     def write(self, outcomes: list[dict[str, Any]], shard: str) -> None:
         """Write one new shard of outcomes."""

@@ -112,6 +112,15 @@ class RunTables:
 
 
 ITEM_TABLES = RunTables(plan=PLAN_SCHEMA, outcomes=OUTCOME_SCHEMA)
+TOKEN_COUNTS = (
+    "rewrite.num_prompt_tokens",
+    "rewrite.num_completion_tokens",
+    "solution.num_prompt_tokens",
+    "solution.num_completion_tokens",
+    "num_prompt_tokens",
+)
+"""Columns of outcomes, and of scores, that count tokens; a table has the ones or the other."""
+
 SCORE_TABLES = RunTables(plan=SCORE_PLAN_SCHEMA, outcomes=SCORE_SCHEMA)
 
 

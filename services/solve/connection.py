@@ -28,9 +28,11 @@ async def while_connected(receive: Receive, work: Coroutine[Any, Any, Result]) -
             return task.result()
         raise Refusal(ErrorType.CLIENT_GONE, "the client is gone")
     finally:
-        task.cancel()  # before anything is awaited here: a second cancellation would leave it running
-        await cancelled(gone)
-        await cancelled(task)
+        for ending in (task, gone):  # once each: a second cancellation would interrupt how the first is dealt with
+            ending.cancel()
+        await asyncio.wait((task, gone))
+        for ended in (task, gone):
+            _hear(ended)
 
 
 async def _disconnect(receive: Receive) -> None:
@@ -42,5 +44,10 @@ async def cancelled(task: asyncio.Future[Any]) -> None:
     """Cancel a task and wait for its end; what it says at its end interests nobody any more."""
     task.cancel()
     await asyncio.wait((task,))
-    if not task.cancelled():
-        task.exception()
+    _hear(task)
+
+
+def _hear(ended: asyncio.Future[Any]) -> None:
+    """Take a task's error, which would be reported as never heard."""
+    if not ended.cancelled():
+        ended.exception()

@@ -42,7 +42,7 @@ class Envelope:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        identity = _identity(Headers(scope=scope).get(REQUEST_ID_HEADER))
+        identity = identity_of(scope)
         scope.setdefault("state", {})["request_id"] = identity
         has_begun, began = False, time.monotonic()
 
@@ -68,8 +68,9 @@ class Envelope:
             await error_response(error, scope)(scope, receive, send_with_headers)
 
 
-def _identity(given: str | None) -> str:
+def identity_of(scope: Scope) -> str:
     """Return the client's id of the request, where it is one that can be written anywhere, or a new one."""
+    given = Headers(scope=scope).get(REQUEST_ID_HEADER)
     return given if given and _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
 
 

@@ -6,13 +6,11 @@ started (`metamath-ray serve` sets it):
     RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH=services.solve.proxy:middlewares
 """
 
-import secrets
-
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.solve.envelope import REQUEST_ID_HEADER
+from services.solve.envelope import REQUEST_ID_HEADER, identity_of
 from services.solve.errors import RETRY_AFTER_SECONDS, ErrorType, JsonResponse, Refusal, error_body
 
 CALLBACK_VARIABLE = "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"
@@ -36,6 +34,7 @@ class CleanFailures:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        MutableHeaders(scope=scope)[REQUEST_ID_HEADER] = identity_of(scope)  # Serve echoes what it finds there
         has_begun = False
 
         async def send_clean(message: Message) -> None:
@@ -58,8 +57,8 @@ def _is_raw_failure(message: Message) -> bool:
 
 
 def _unavailable(scope: Scope) -> JsonResponse:
-    """Return the 503 under the id that Serve gave the request."""
-    identity = Headers(scope=scope).get(REQUEST_ID_HEADER) or secrets.token_hex(16)
+    """Return the 503 under the request's id."""
+    identity = identity_of(scope)
     refused = Refusal(
         ErrorType.UNAVAILABLE, "the service is restarting a part of itself; try again", RETRY_AFTER_SECONDS
     )

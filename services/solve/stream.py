@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from services.solve.connection import cancelled, while_connected
-from services.solve.errors import error_body, refusal, request_id, to_json
+from services.solve.errors import ErrorType, Refusal, error_body, refusal, request_id, to_json
 
 HEARTBEAT_SECONDS = 15.0
 """Comments keep proxies from closing a quiet connection."""
@@ -43,22 +43,26 @@ class EventStream(Response):
         super().__init__(headers={"x-accel-buffering": "no"})
         del self.headers["content-length"]
         self._make_frames = make_frames
+        self._has_begun = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the frames; stop when the client goes."""
-        await while_connected(receive, self._send_all(scope, send))
+        try:
+            await while_connected(receive, self._send_all(scope, send))
+        except Refusal as refused:
+            if refused.kind is not ErrorType.CLIENT_GONE or not self._has_begun:
+                raise
 
     async def _send_all(self, scope: Scope, send: Send) -> None:
-        has_begun = False
         try:
             async with aclosing(with_heartbeats(self._make_frames())) as frames:
                 async for chunk in frames:
-                    if not has_begun:
-                        has_begun = True
+                    if not self._has_begun:
+                        self._has_begun = True
                         await self._begin(send)
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
         except Exception as error:
-            if not has_begun:
+            if not self._has_begun:
                 raise
             last = error_frame(error, identity=request_id(scope))
             await send({"type": "http.response.body", "body": last, "more_body": True})

@@ -50,27 +50,30 @@ def wait_until_under_way(run_directory: Path) -> int:
 class Killer(threading.Thread):
     """Kills a part of the cluster as soon as a run has stored its first outcomes."""
 
-    def __init__(self, title: str, run_directory: Path) -> None:
+    def __init__(self, title: str, how: signal.Signals, run_directory: Path) -> None:
         super().__init__()
-        self.title = title
+        self.title, self.how = title, how
         self.run_directory = run_directory
         self.num_stored_at_kill: int | None = None
 
     def run(self) -> None:
         self.num_stored_at_kill = wait_until_under_way(self.run_directory)
-        cluster_processes(self.title)[0].send_signal(signal.SIGKILL)
+        cluster_processes(self.title)[0].send_signal(self.how)
 
 
 @pytest.mark.parametrize(
-    "title",
+    ("title", "how"),
     [
-        pytest.param("VLLM::Worker", id="vllm-worker-process"),
-        pytest.param("ray::ServeReplica:llm:CompletionServer", id="serve-replica-actor", marks=pytest.mark.slow),
-        pytest.param("ray::MapWorker", id="ray-data-worker"),
+        pytest.param("VLLM::Worker", signal.SIGKILL, id="vllm-worker-process"),
+        pytest.param("VLLM::EngineCore", signal.SIGTERM, id="vllm-engine-asked-to-stop"),  # it says "abort" to all
+        pytest.param(
+            "ray::ServeReplica:llm:CompletionServer", signal.SIGKILL, id="serve-replica-actor", marks=pytest.mark.slow
+        ),
+        pytest.param("ray::MapWorker", signal.SIGKILL, id="ray-data-worker"),
     ],
 )
-def test_a_killed_part_costs_nothing(title: str, tmp_path: Path, undisturbed: Path) -> None:
-    killer = Killer(title, tmp_path / "run")
+def test_a_killed_part_costs_nothing(title: str, how: signal.Signals, tmp_path: Path, undisturbed: Path) -> None:
+    killer = Killer(title, how, tmp_path / "run")
     killer.start()
     bootstrap(bootstrap_config(tmp_path / "run"))
     killer.join()

@@ -168,10 +168,18 @@ def test_scores_and_several_folders_share_one_budget(run: RunDirectory, script: 
     scores = RunDirectory(run.path("scores", "verifier"), SCORE_TABLES)
     scored = {"item_id": "a", "status": "accepted", "score": 0.5, "num_prompt_tokens": 50, "error": ""}
     scores.write_outcomes([scored], "0000")
-    spending = Spending(budget(tokens=250), [run])
-    assert spending.reached() == ""
-    spending.share(scores)
-    assert spending.reached() == "250 of 250 tokens"
+    assert Spending(budget(tokens=250), [run]).reached() == ""
+    assert Spending(budget(tokens=250), [run, scores]).reached() == "250 of 250 tokens"
+
+
+def test_hours_of_scoring_count_with_those_of_drawing(run: RunDirectory) -> None:
+    scores = RunDirectory(run.path("scores", "verifier"), SCORE_TABLES)
+    for part, hours in ((run, 1.0), (scores, 2.0)):
+        manifest = Manifest(content={}, configuration={})
+        manifest.stages["any"] = {"seconds": 3600 * hours}
+        part.write_manifest(manifest)
+    assert Spending(budget(money=30, per_hour=10.0), [run, scores]).reached()
+    assert not Spending(budget(money=31, per_hour=10.0), [run, scores]).reached()
 
 
 def test_items_that_failed_and_were_run_again_are_paid_for_twice(run: RunDirectory, script: Script) -> None:

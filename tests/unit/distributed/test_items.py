@@ -12,7 +12,7 @@ import pytest
 
 from metamath_ray.config import ExecutionConfig
 from metamath_ray.distributed.gate import Gate
-from metamath_ray.distributed.items import ItemsJob, ItemWorker
+from metamath_ray.distributed.items import ItemsJob, ItemWorker, completion_tokens
 from metamath_ray.distributed.plan_source import PlanSource
 from metamath_ray.errors import AccessDenied, MetamathRayError, RunFailed
 from metamath_ray.storage import RunDirectory, item_from_row, item_to_row, outcome_to_row, unfinished_positions
@@ -46,7 +46,11 @@ class Runner:
         finally:
             self.num_open -= 1
         self.ran.append(number)
-        return outcome_to_row(make_outcome(number), position=row["position"], prompt_set_hash="h", seconds=0.0)
+        return outcome_row(number)
+
+
+def outcome_row(number: int) -> dict[str, Any]:
+    return outcome_to_row(make_outcome(number), position=number, prompt_set_hash="h", seconds=0.0)
 
 
 @pytest.fixture
@@ -106,7 +110,8 @@ async def test_a_worker_that_gets_a_block_again_does_only_what_is_left(run: RunD
     await working(run.read_plan_rows(range(NUM_ITEMS)))
     runner.fatal_at = None
     counts = (await working(run.read_plan_rows(range(NUM_ITEMS)))).to_pylist()[0]
-    assert 0 < counts["num_items"] < NUM_ITEMS
+    assert counts["num_items"] == counts["num_accepted"] == NUM_ITEMS  # what the first try stored, nobody counted
+    assert counts["num_tokens"] == sum(completion_tokens(outcome_row(number)) for number in range(NUM_ITEMS))
     assert sorted(stored_ids(run)) == sorted(make_item(number).item_id for number in range(NUM_ITEMS))
 
 

@@ -71,6 +71,13 @@ async def test_a_sample_is_one_plain_record() -> None:
     assert server.vllm.num_open == 0
 
 
+@pytest.mark.parametrize("reason", ["abort", "error"])
+async def test_what_vllm_broke_off_is_no_sample(reason: str) -> None:
+    server = Server(output(text="First, 2 *", finish_reason=reason, token_ids=[4, 5]))
+    found = await server.complete(prompt_token_ids=[1, 2, 3], **SAMPLING)  # type: ignore[misc]
+    assert found == {"code": 500, "message": f"vLLM broke the request off ({reason})"}
+
+
 async def test_each_request_has_a_name_of_its_own() -> None:
     server = Server(output(text="7", finish_reason="stop", token_ids=[4, 5]))
     for _ in range(2):

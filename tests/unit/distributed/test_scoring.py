@@ -1,12 +1,14 @@
 import asyncio
 import shutil
 from collections.abc import Sequence
+from math import nan
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
-from metamath_ray.config import SampleConfig
+from metamath_ray.config import DrawConfig, SampleConfig
 from metamath_ray.distributed.sample import scored_batches
 from metamath_ray.distributed.scoring import ScoreRunner, check_verifier, plan_scores, read_scores
 from metamath_ray.embedded import checkpoint_path
@@ -22,13 +24,18 @@ from tests.records import make_item, make_outcome
 
 
 class Judge:
-    """Takes every solution for right with probability 0.8, but refuses long ones."""
+    """Takes every solution for right with probability 0.8, but refuses long ones, and has no number for "odd" ones."""
 
     model = "judge"
+
+    def __init__(self, odd: tuple[int, ...] = ()) -> None:
+        self.odd = odd
 
     async def label_logprobs(self, request: LabelRequest) -> LabelLogprobs:
         if len(request.token_ids) > 200:
             raise RequestRejected("too long")
+        if self.odd and request.token_ids == self.odd:
+            return LabelLogprobs(correct=nan, incorrect=nan, num_prompt_tokens=3)
         return LabelLogprobs(correct=-0.5, incorrect=-0.5 - 1.3862943611, num_prompt_tokens=len(request.token_ids))
 
 
@@ -39,7 +46,7 @@ def verifier_config(**changes: Any) -> SampleConfig:  # noqa: ANN401
 
 def run_rows(solutions: Sequence[str]) -> list[dict[str, Any]]:
     renderer = VerifierRenderer(load_verifier_prompt("paper"), load_tokenizer(str(checkpoint_path("verifier"))))
-    runner = ScoreRunner(Verifier(Judge(), renderer))
+    runner = ScoreRunner(Verifier(Judge(renderer.render("1 + 1?", "odd")), renderer))
     rows = [{"item_id": str(place), "question": "1 + 1?", "solution": text} for place, text in enumerate(solutions)]
 
     async def run() -> list[dict[str, Any]]:
@@ -58,6 +65,22 @@ def test_what_the_engine_refuses_fails_alone_and_has_no_score() -> None:
     first, second = run_rows(["1 " * 300, "2"])
     assert (first["status"], first["score"], first["error"]) == ("failed", None, "too long")
     assert second["status"] == "accepted"
+
+
+def test_a_solution_without_a_number_fails_alone() -> None:
+    first, second = run_rows(["odd", "2"])
+    assert (first["status"], first["score"]) == ("failed", None)
+    assert "not a number" in first["error"]
+    assert second["status"] == "accepted"
+
+
+def test_patience_is_looked_at_before_anything_is_drawn() -> None:
+    impatient = {"retry_budget_seconds": 200}
+    generator = {"kind": "openai", "model": "m", "base_url": "http://x/v1", "timeout_seconds": 10}
+    with pytest.raises(ValidationError, match=r"retry_budget_seconds \(200\) must exceed"):
+        verifier_config(execution=impatient, engine=generator)
+    with pytest.raises(ValidationError, match=r"retry_budget_seconds \(200\) must exceed"):
+        DrawConfig.model_validate({"problems": {"format": "word_problems"}, "execution": impatient})
 
 
 def test_equal_texts_to_one_question_are_scored_once(tmp_path: Path) -> None:

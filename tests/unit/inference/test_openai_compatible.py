@@ -125,6 +125,20 @@ async def test_a_status_says_who_is_at_fault_and_never_the_key(
     assert len(server.asked) == 1
 
 
+@pytest.mark.parametrize("reason", ["abort", "error"])
+async def test_a_request_that_the_server_broke_off_is_the_engines_fault(server: Server, reason: str) -> None:
+    server.body = text_answer(" fo", reason)
+    with pytest.raises(EngineUnavailable, match="broke the request off"):
+        await engine(server.url).complete(request(TOKENS))
+
+
+async def test_half_a_character_is_replaced_and_missing_counts_are_none(server: Server) -> None:
+    server.body = {**text_answer(" \ud83d7", "stop"), "usage": {"prompt_tokens": None, "completion_tokens": None}}
+    completion = await engine(server.url).complete(request(TOKENS))
+    assert completion.text.encode() == b" ?7"
+    assert (completion.num_prompt_tokens, completion.num_completion_tokens) == (0, 0)
+
+
 @pytest.mark.parametrize("body", [chat_answer(None, "content_filter"), {**chat_answer("", "stop"), "choices": []}])
 async def test_an_answer_without_a_text_is_the_requests_fault(server: Server, body: dict[str, Any]) -> None:
     server.body = body

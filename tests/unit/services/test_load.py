@@ -1,16 +1,18 @@
 """The queue, and clients that go."""
 
 import asyncio
+from itertools import cycle
 from typing import Any
 
 import pytest
 
 from metamath_ray.config import LimitsConfig
+from metamath_ray.inference.scripted import ScriptedEngine
 from services.solve.admission import Admission
 from services.solve.connection import while_connected
 from services.solve.errors import Refusal
 from services.solve.monitor import Silent
-from tests.unit.services.kit import QUESTION, Caller, answering, api, client, until
+from tests.unit.services.kit import QUESTION, Caller, answering, api, client, solution, until
 
 BODY = {"question": QUESTION, "num_samples": 2}
 CHAT = {"model": "embedded:teacher", "messages": [{"role": "user", "content": QUESTION}], "num_samples": 2}
@@ -111,6 +113,27 @@ async def test_who_hangs_up_in_the_queue_leaves_it() -> None:
         assert (await other.get("/healthz")).status_code == 200
     again.has_left.set()
     await calls[1]
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True], ids=["hung up", "cancelled by Serve"])
+async def test_who_hangs_up_in_the_middle_of_a_stream_leaves_nothing_behind(
+    is_cancelled: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    sampled = cycle([0.0, FOR_EVER])
+    generator = ScriptedEngine(lambda _: solution("7"), delay_seconds=lambda _: next(sampled))
+    caller = Caller(api(generator), "/v1/solve", BODY, accept="text/event-stream")
+    call = asyncio.create_task(caller.call())
+    await until(lambda: any(b"event: sample" in message.get("body", b"") for message in caller.messages))
+    if is_cancelled:
+        call.cancel()
+    else:
+        caller.has_left.set()
+    await asyncio.wait((call,))
+    assert call.cancelled() is is_cancelled
+    assert is_cancelled or call.exception() is None
+    assert not any(b"event: error" in message.get("body", b"") for message in caller.messages)
+    await until(lambda: generator.num_open == 0)
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 async def test_beyond_the_queue_everybody_is_refused_at_once_and_those_within_are_served() -> None:

@@ -159,7 +159,9 @@ def proxied(*messages: Message) -> httpx.AsyncClient:
     """A client of Serve's proxy, which answers with these messages."""
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-        scope["headers"] = [*scope["headers"], (b"x-request-id", b"of-serve")]
+        given = [value for name, value in scope["headers"] if name == b"x-request-id"]
+        assert len(given) == 1  # which Serve hands on, and echoes
+        assert re.fullmatch(rb"[\w.:-]{1,64}", given[0])
         for message in messages:
             await send(message)
 
@@ -175,10 +177,18 @@ def response(status: int, kind: str, body: str) -> tuple[Message, Message]:
 @pytest.mark.parametrize("messages", [(), response(500, "text/plain", "actor died at 10.0.0.7")], ids=["none", "raw"])
 async def test_a_dead_replica_is_a_clean_503(messages: tuple[Message, ...]) -> None:
     async with proxied(*messages) as caller:
-        found = await caller.post("/v1/solve")
+        found = await caller.post("/v1/solve", headers={"x-request-id": "mine"})
     assert (found.status_code, found.headers["retry-after"]) == (503, "5")
-    assert found.json()["error"]["request_id"] == found.headers["x-request-id"] == "of-serve"
+    assert found.json()["error"]["request_id"] == found.headers["x-request-id"] == "mine"
     assert "10.0.0.7" not in found.text
+
+
+@pytest.mark.parametrize("given", [None, b"\xff", b"", b"x" * 65, b"two words"])
+async def test_an_id_that_cannot_be_written_anywhere_is_replaced_before_serve_reads_it(given: bytes | None) -> None:
+    async with proxied() as caller:
+        found = await caller.post("/v1/solve", headers=[] if given is None else [(b"x-request-id", given)])
+    assert found.json()["error"]["request_id"] == found.headers["x-request-id"]
+    assert re.fullmatch("[0-9a-f]{32}", found.headers["x-request-id"])
 
 
 @pytest.mark.parametrize(("status", "kind"), [(200, "text/html"), (404, "text/plain"), (500, "application/json")])
