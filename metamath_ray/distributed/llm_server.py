@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 REFUSED, FAILED = 400, 500
 REQUEST_NUMBERS = count()
-SHORTEST_WAIT_SECONDS, SHARE_WAITED = 0.05, 0.1
+SHORTEST_WAIT_SECONDS, SHARE_WAITED = 0.1, 0.2
 """An answer waits for others of its call as long as this, or this share of what it took: a message of Serve's costs
 more than an answer in it."""
 
