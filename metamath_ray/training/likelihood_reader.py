@@ -4,9 +4,6 @@ What a causal model expects next stands in its last layer; whether that then cam
 it would have to work each step out anew in the layers before. Layers on top see both: the expectation at one token, and
 at the next what was written. They learn two things at once, the generator's own probability of each token of a
 solution, and at the end the verdict on the whole. The generator below is frozen.
-
-A grade is one noisy bit; how likely the generator finds the whole solution is a number, and tells right from wrong
-among the solutions of one problem. So the verdict may learn from both.
 """
 
 import random
@@ -17,7 +14,7 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, linear, rms_norm
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, linear, rms_norm
 from transformers import LlamaForCausalLM
 
 from metamath_ray.prompts import VerifierRenderer
@@ -25,13 +22,6 @@ from metamath_ray.training.examples import Example
 from metamath_ray.training.losses import LabelTokens
 from metamath_ray.training.pretraining import LoopSettings, Report, Share, train
 
-CHANCE_ROWS = 2048
-"""Solutions that the logistic regression is fitted to."""
-ROWS_AT_ONCE = 64
-"""Of them, in one batch."""
-NEWTON_STEPS = 25
-SMALLEST = 1e-6
-"""Likelihoods and surprisals below it count as it."""
 _QUERY_AND_KEY = ("self_attn.q_proj.weight", "self_attn.k_proj.weight")
 _OUTPUTS = ("self_attn.o_proj.weight", "mlp.down_proj.weight")
 
@@ -46,9 +36,6 @@ class ReaderSettings(LoopSettings):
     verdict_among: Literal["labels", "vocabulary"]
     """What the verdict is told apart from: the other label, which alone decides a score; or every other token, too,
     which is the loss that fine-tuning takes."""
-    likelihood_share: float = 0.0
-    """How much of what the verdict learns is the chance of being correct that the mean log-likelihood of the solution
-    gives it, by a logistic regression fitted before; the rest is the grade."""
 
 
 class Judged(NamedTuple):
@@ -119,28 +106,15 @@ class LikelihoodReader(nn.Module):
         self.model = deepen(generator, num_added_layers)
         self.probe = nn.Parameter(torch.randn(generator.config.hidden_size) * generator.config.initializer_range)
         """Reads the first added layer in training alone, so that the comparison forms there."""
-        self.chance: Tensor
-        """Offset and slope of the logistic regression of grades on the logarithm of a solution's mean surprisal."""
         self.direction: Tensor
         self._below = generator.config.num_hidden_layers
         self._norm_below = generator.model.norm
         self._norm_below.requires_grad_(requires_grad=False)
         self._labels = labels
         embeddings = self.model.lm_head.weight.detach()
-        self.register_buffer("chance", torch.zeros(2), persistent=False)
         self.register_buffer("direction", embeddings[labels.correct] - embeddings[labels.incorrect], persistent=False)
 
-    @torch.no_grad()
-    def fit_chance(self, batches: Sequence[JudgedBatch]) -> None:
-        """Fits the regression to solutions and their grades."""
-        found, grades = [], []
-        for batch in batches:
-            hidden = self.model.model(input_ids=batch.input_ids, use_cache=False, output_hidden_states=True)
-            found.append(_log_surprisal(self.likelihoods(hidden.hidden_states[self._below], batch), batch))
-            grades.append(batch.is_correct)
-        self.chance.copy_(_logistic_regression(torch.cat(found), torch.cat(grades)))
-
-    def losses(self, batch: JudgedBatch, settings: ReaderSettings) -> tuple[Tensor, Tensor]:
+    def losses(self, batch: JudgedBatch, verdict_among: Literal["labels", "vocabulary"]) -> tuple[Tensor, Tensor]:
         """Return the summed losses of the tokens, read twice, and of the verdicts."""
         out = self.model.model(input_ids=batch.input_ids, use_cache=False, output_hidden_states=True)
         expected = self.likelihoods(out.hidden_states[self._below], batch)
@@ -148,18 +122,11 @@ class LikelihoodReader(nn.Module):
         probed = linear(rms_norm(first[batch.is_solution], self.probe.shape, eps=1e-6), self.probe)
         read = linear(last[batch.is_solution], self.direction)
         tokens = _cross_entropy(read, expected) + _cross_entropy(probed, expected)
-        offset, slope = self.chance
-        chances = (offset + slope * _log_surprisal(expected, batch)).sigmoid()
-        targets = torch.lerp(batch.is_correct, chances, settings.likelihood_share)
         ends = last[torch.arange(len(batch.last)), batch.last]
-        return tokens, self._verdict_loss(ends, targets, settings.verdict_among)
-
-    def _verdict_loss(self, ends: Tensor, targets: Tensor, among: Literal["labels", "vocabulary"]) -> Tensor:
-        if among == "labels":
-            return _cross_entropy(linear(ends, self.direction), targets)
-        logprobs = linear(ends, self.model.lm_head.weight).float().log_softmax(-1)
-        labels = logprobs[:, [self._labels.correct, self._labels.incorrect]]
-        return -(labels * torch.stack([targets, 1 - targets], 1)).sum()
+        if verdict_among == "labels":
+            return tokens, _cross_entropy(linear(ends, self.direction), batch.is_correct)
+        said = torch.where(batch.is_correct > 0, self._labels.correct, self._labels.incorrect)
+        return tokens, cross_entropy(linear(ends, self.model.lm_head.weight).float(), said, reduction="sum")
 
     @torch.no_grad()
     def likelihoods(self, hidden: Tensor, batch: JudgedBatch) -> Tensor:
@@ -173,26 +140,6 @@ class LikelihoodReader(nn.Module):
         written = batch.input_ids[batch.is_solution]
         logits = linear(before, self.model.lm_head.weight).float()
         return logits.softmax(-1).gather(1, written[:, None])[:, 0]
-
-
-def _log_surprisal(likelihoods: Tensor, batch: JudgedBatch) -> Tensor:
-    """Return the logarithm of the mean of -ln(likelihood) over each solution's tokens, ``[rows]``."""
-    rows = batch.is_solution.nonzero()[:, 0]
-    surprisal = -likelihoods.clamp_min(SMALLEST).log()
-    total = torch.zeros(len(batch.last), device=rows.device).index_add(0, rows, surprisal)
-    return (total / batch.is_solution.sum(1)).clamp_min(SMALLEST).log()
-
-
-def _logistic_regression(values: Tensor, grades: Tensor) -> Tensor:
-    """Return offset and slope, by Newton's method; a weak prior keeps them finite where a value tells all grades."""
-    inputs = torch.stack([torch.ones_like(values), values], 1).double()
-    weights, prior = inputs.new_zeros(2), torch.eye(2, device=values.device).double()
-    for _ in range(NEWTON_STEPS):
-        chances = (inputs @ weights).sigmoid()
-        gradient = inputs.T @ (chances - grades) + prior @ weights
-        curvature = (inputs * (chances * (1 - chances))[:, None]).T @ inputs + prior
-        weights -= torch.linalg.solve(curvature, gradient)
-    return weights.float()
 
 
 def _cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
@@ -272,9 +219,6 @@ def train_reader(
         report: see `train`.
     """
     share, device = Share.mine(), reader.probe.device
-    if settings.likelihood_share:
-        rows = list(islice(source, CHANCE_ROWS))
-        reader.fit_chance([batch.to(device) for batch in encoder.batches(rows, -(-CHANCE_ROWS // ROWS_AT_ONCE))])
 
     def accumulate() -> tuple[Tensor, int]:
         rows = sorted(islice(source, settings.rows_per_step), key=lambda row: len(row.token_ids))
@@ -282,7 +226,7 @@ def train_reader(
         total = torch.zeros((), device=device)
         for batch in encoder.batches(rows[share.rank :: share.num_processes], settings.micro_batches):
             with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-                tokens, verdicts = reader.losses(batch.to(device), settings)
+                tokens, verdicts = reader.losses(batch.to(device), settings.verdict_among)
             loss = tokens / num_tokens + settings.verdict_weight * verdicts / len(rows)
             torch.autograd.backward(loss)
             total += loss.detach()

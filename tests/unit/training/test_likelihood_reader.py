@@ -2,7 +2,6 @@
 
 import random
 from itertools import islice
-from typing import Literal
 
 import pytest
 import torch
@@ -32,10 +31,6 @@ EXAMPLES = [
     Example(kind=UnitKind.JUDGED, source="w", question=QUESTION, solutions=(f"{SOLUTION}{n}",), labels=(n % 2 == 0,))
     for n in range(6)
 ]
-
-
-def settings_of(among: Literal["labels", "vocabulary"], likelihood_share: float = 0.0) -> ReaderSettings:
-    return ReaderSettings(num_steps=1, verdict_among=among, likelihood_share=likelihood_share)
 
 
 @pytest.fixture(scope="module")
@@ -107,54 +102,14 @@ def test_tokens_are_read_twice_and_the_verdict_once(
     torch.nn.init.zeros_(reader.probe)
     reader.direction.zero_()
     [batch] = encoder.batches([row], 1)
-    tokens, verdict = reader.losses(batch, settings_of("labels"))
+    tokens, verdict = reader.losses(batch, "labels")
     coin = torch.log(torch.tensor(2.0))  # the loss of a logit of 0, whatever the target
     assert torch.allclose(tokens, 2 * coin * (row.end - row.begin), rtol=1e-5)
     assert torch.allclose(verdict, coin)
     with torch.no_grad():
         logprobs = teacher(batch.input_ids).logits[0, -1].log_softmax(-1)
-    said = reader.losses(batch, settings_of("vocabulary"))[1]
+    said = reader.losses(batch, "vocabulary")[1]
     assert torch.allclose(said, -logprobs[renderer.label_token_ids[0]], rtol=1e-4)
-
-
-@pytest.mark.parametrize("among", ["labels", "vocabulary"])
-def test_a_verdict_learns_the_grade_and_the_chance_that_likelihood_gives_by_their_shares(
-    teacher: LlamaForCausalLM, encoder: SolutionEncoder, renderer: VerifierRenderer, among: Literal["labels"]
-) -> None:
-    [batch] = encoder.batches([encoder.encode(QUESTION, SOLUTION, is_correct=True)], 1)
-    reader = LikelihoodReader(teacher, 1, LabelTokens(*renderer.label_token_ids))
-    reader.chance.copy_(torch.tensor([-20.0, 0.0]))
-    grade, both, chance = (reader.losses(batch, settings_of(among, share))[1].item() for share in (0.0, 0.25, 1.0))
-    assert grade != pytest.approx(chance, rel=1e-2)
-    assert both == pytest.approx(0.75 * grade + 0.25 * chance, rel=1e-4)
-
-
-def test_the_chance_is_a_logistic_regression_on_the_generators_own_surprisal(
-    teacher: LlamaForCausalLM, encoder: SolutionEncoder, renderer: VerifierRenderer
-) -> None:
-    solutions = (SOLUTION, "3 + 4 = 8.\nThe answer is: 8", "3 + 4 = 7. 7 - 2 = 5.\nThe answer is: 5", "3 + 4 = 7.")
-    rows = [
-        encoder.encode(QUESTION, solution, is_correct=correct)
-        for solution, correct in zip(solutions, (True, False, False, True), strict=True)
-    ]
-    reader = LikelihoodReader(teacher, 1, LabelTokens(*renderer.label_token_ids))
-    reader.fit_chance(encoder.batches(rows, 2))
-    values, grades = torch.tensor([log_surprisal(teacher, row) for row in rows]), torch.tensor([1.0, 0.0, 0.0, 1.0])
-    weights = reader.chance.clone().requires_grad_()
-    logits = weights[0] + weights[1] * values
-    loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, grades, reduction="sum")
-    torch.autograd.backward(loss + weights.square().sum() / 2)
-    assert weights.grad is not None
-    assert torch.allclose(weights.grad, torch.zeros(2), atol=1e-4)
-    assert weights[1] < 0  # what surprises is less often right
-
-
-def log_surprisal(teacher: LlamaForCausalLM, row: Judged) -> float:
-    """By the generator itself, token by token."""
-    with torch.no_grad():
-        logprobs = teacher(torch.tensor([row.token_ids])).logits[0].log_softmax(-1)
-    chosen = [logprobs[place - 1, row.token_ids[place]] for place in range(row.begin, row.end)]
-    return float(torch.log(-torch.stack(chosen).mean()))
 
 
 def test_training_lowers_the_loss_and_leaves_the_generator(
