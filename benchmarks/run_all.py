@@ -102,7 +102,8 @@ BENCHMARKS = (
     ),
     Benchmark(
         script="bootstrap",
-        title="Bootstrap against the engine alone and Ray Data's pipelines, 1,000 items",
+        title="Bootstrap against the engine alone and Ray Data's pipelines, 2,000 items",
+        arguments=("--rounds", "1"),
         figures=(
             Figure(name="tokens/s", path=("systems", "ours", "tokens_per_second", "median")),
             *(
@@ -128,7 +129,8 @@ BENCHMARKS = (
     ),
     Benchmark(
         script="solve",
-        title="The solve service against what it is made of",
+        title="The solve service against what it is made of, 16 samples a question",
+        arguments=("--rounds", "2"),
         figures=tuple(
             Figure(name=f"{concurrency} at once: time for a token over {rival}'s",
                    path=("concurrency", str(concurrency), rival, "service_over_it", "median"), form=".2f", at_most=goal)

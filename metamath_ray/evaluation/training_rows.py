@@ -52,7 +52,7 @@ def _named_by(model: str) -> Iterator[tuple[str, bool]]:
 
 def _parent(folder: Path, parent: str) -> Path:
     """Return the folder of the model that was trained: of the stage before, `RUN/STAGE/model`, or any other."""
-    before = folder.parents[1] / parent / "model"
+    before = folder.parent.parent / parent / "model"
     return before if before.is_dir() else Path(parent).expanduser().absolute()
 
 
