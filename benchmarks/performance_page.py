@@ -37,8 +37,8 @@ class Figure:
     def goal(self) -> str:
         """Return the goal as it is shown."""
         if self.at_least is not None:
-            return f"≥ {self.at_least:g}"
-        return f"≤ {self.at_most:g}" if self.at_most is not None else ""
+            return f"≥ {self.at_least:.3g}"
+        return f"≤ {self.at_most:.3g}" if self.at_most is not None else ""
 
     def is_met(self, value: float) -> str:
         """Say whether the goal is met, "" without one."""
