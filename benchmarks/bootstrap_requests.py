@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from metamath_ray.augmentation import PlanSummary, run_item
 from metamath_ray.config import BootstrapConfig
-from metamath_ray.datasets import ProblemSource, read_problems
+from metamath_ray.datasets.reading import read_configured
 from metamath_ray.distributed.deployment import llm_config_arguments
 from metamath_ray.distributed.planning import planned_items
 from metamath_ray.distributed.preflight import check, renderer, sampling_parameters
@@ -91,9 +91,7 @@ def write_requests(folder: Path, config: BootstrapConfig) -> None:
     """Write what a bootstrap will ask its engine, in the order of its plan."""
     checked, recorder = check(config), _Recorder()
     render = renderer(config, model_path=checked.model_path)
-    problems = read_problems(
-        ProblemSource(**config.source.model_dump(exclude={"skip_invalid"})), skip_invalid=config.source.skip_invalid
-    )
+    problems = read_configured(config.source)
     rewrite, solve = sampling_parameters(config.sampling.rewrite), sampling_parameters(config.sampling.solve)
 
     async def record() -> None:

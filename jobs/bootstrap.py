@@ -15,6 +15,7 @@ from metamath_ray.distributed.bootstrap import bootstrap
 from metamath_ray.exits import require_lasting, run_guarded
 from metamath_ray.export.run_export import export_run
 from metamath_ray.storage import RunDirectory
+from metamath_ray.terminal import skipped_tests
 from metamath_ray.terminal_log import observing
 from metamath_ray.terminal_quiet import quiet
 
@@ -26,6 +27,8 @@ def main() -> None:
     with quiet(command.run_directory) as console, observing(console, command.run_directory, command.ray) as observer:
         bootstrap(command, fork=command.fork, retry_failed=command.retry_failed, observer=observer)
         summary = export_run(RunDirectory(command.run_directory), command.export)
+        for line in skipped_tests(summary):
+            console.print(line, style="yellow", markup=False)
         console.print(f"{summary.num_exported:,} rows: {command.run_directory}/dataset")
 
 

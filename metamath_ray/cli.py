@@ -96,13 +96,13 @@ def _export(arguments: Sequence[str]) -> None:
 
     from metamath_ray.export.run_export import export_run, first_rows
     from metamath_ray.storage import RunDirectory
-    from metamath_ray.terminal import export_table, row_panel
+    from metamath_ray.terminal import export_table, row_panel, skipped_tests
 
     console, run = Console(highlight=False), RunDirectory(command.run_directory)
     summary = export_run(run, _export_config(run, command.export))
     console.print(export_table(summary))
-    for message in summary.malformed_tests:
-        console.print(f"nothing is compared with {message}", style="yellow", markup=False)
+    for line in skipped_tests(summary):
+        console.print(line, style="yellow", markup=False)
     for row in first_rows(run, NUM_SHOWN_ROWS):
         console.print(row_panel(row))
     console.print(

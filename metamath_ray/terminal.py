@@ -193,6 +193,11 @@ def estimate_lines(estimate: Estimate) -> list[str]:
     return [*lines, *(estimate.on_gpus.lines() if estimate.on_gpus else [])]
 
 
+def skipped_tests(summary: ExportSummary) -> list[str]:
+    """Say which test questions an export could not read."""
+    return [f"skipped, so that nothing is compared with it: {message}" for message in summary.malformed_tests]
+
+
 def preview_panel(number: int, row: PreviewRow) -> Panel:
     """Show one item through the whole pipe."""
     outcome = row.outcome

@@ -5,6 +5,7 @@ from itertools import islice
 from pathlib import Path
 from typing import cast
 
+from metamath_ray.config import SourceConfig
 from metamath_ray.datasets.files import read_records
 from metamath_ray.datasets.hub import is_hub_name, read_hub_records
 from metamath_ray.datasets.records import RawRecord, parse_record
@@ -65,6 +66,12 @@ def read_problems(source: ProblemSource, *, skip_invalid: bool = False) -> Probl
         valid record, or whose format cannot be told.
     """
     return ProblemReading(source, skip_invalid=skip_invalid)
+
+
+def read_configured(config: SourceConfig) -> ProblemReading:
+    """Read the problems that a configuration names; see `read_problems`."""
+    source = ProblemSource(**config.model_dump(exclude={"skip_invalid"}))
+    return read_problems(source, skip_invalid=config.skip_invalid)
 
 
 def _raw_records(source: ProblemSource) -> Iterator[RawRecord]:

@@ -9,8 +9,8 @@ from typing import Any
 
 from metamath_ray.capacity import check_training, load_gpus
 from metamath_ray.config import FinetuneConfig, SamplesConfig, SourceConfig, StageConfig
-from metamath_ray.datasets import ProblemSource, read_problems
 from metamath_ray.datasets.files import source_hash
+from metamath_ray.datasets.reading import read_configured
 from metamath_ray.distributed.bootstrap import required_cpus
 from metamath_ray.distributed.observer import Observer, Silent
 from metamath_ray.distributed.preflight import check_room, shape_of
@@ -146,8 +146,7 @@ def _check_draws(config: FinetuneConfig) -> None:
 
 
 def _read_first(source: SourceConfig) -> None:
-    settings = ProblemSource(**source.model_dump(exclude={"skip_invalid"}))
-    next(iter(read_problems(settings, skip_invalid=source.skip_invalid)))
+    next(iter(read_configured(source)))
 
 
 def required(config: FinetuneConfig) -> tuple[int, int]:

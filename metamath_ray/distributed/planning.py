@@ -6,7 +6,7 @@ from typing import Any
 
 from metamath_ray.augmentation import PlanSummary, fingerprint, plan_items
 from metamath_ray.config import AugmentationConfig, BootstrapConfig
-from metamath_ray.datasets import ProblemSource, read_problems
+from metamath_ray.datasets.reading import read_configured
 from metamath_ray.distributed.preflight import Checked, sampling_parameters
 from metamath_ray.errors import DataError, RunDirectoryError
 from metamath_ray.storage import Manifest, RunDirectory, item_to_row
@@ -44,9 +44,7 @@ def make_plan(run: RunDirectory, checked: Checked) -> Manifest:
         DataError: A record is malformed (and `source.skip_invalid` is off), or there is nothing to plan.
     """
     source = checked.config.source
-    reading = read_problems(
-        ProblemSource(**source.model_dump(exclude={"skip_invalid"})), skip_invalid=source.skip_invalid
-    )
+    reading = read_configured(source)
     summary = PlanSummary()
     items = planned_items(reading, checked, summary)
     run.write_plan(item_to_row(item, position) for position, item in enumerate(items))

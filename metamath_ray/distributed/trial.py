@@ -10,7 +10,7 @@ from typing import Any
 from metamath_ray.augmentation import PlanSummary
 from metamath_ray.capacity import GpuPlan, Price, load_prices
 from metamath_ray.config import BootstrapConfig, PlanCommand
-from metamath_ray.datasets import ProblemSource, read_problems
+from metamath_ray.datasets.reading import read_configured
 from metamath_ray.distributed.bootstrap import BootstrapRunner, engine_up
 from metamath_ray.distributed.items import completion_tokens
 from metamath_ray.distributed.observer import Observer
@@ -114,9 +114,7 @@ def preview(config: BootstrapConfig, *, num_rows: int, observer: Observer) -> li
     """
     checked = check(config, observer=observer)
     source = config.source
-    reading = read_problems(
-        ProblemSource(**source.model_dump(exclude={"skip_invalid"})), skip_invalid=source.skip_invalid
-    )
+    reading = read_configured(source)
     items = list(planned_items(islice(reading, PREVIEW_PROBLEMS), checked, PlanSummary()))
     chosen = list(islice(_taking_turns(items), num_rows))
     with engine_up(

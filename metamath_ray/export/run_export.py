@@ -6,7 +6,8 @@ from itertools import islice
 from pathlib import Path
 
 from metamath_ray.config import ExportConfig
-from metamath_ray.datasets import ContaminationKind, Decontaminator, ProblemSource, read_problems
+from metamath_ray.datasets import ContaminationKind, Decontaminator
+from metamath_ray.datasets.reading import read_configured
 from metamath_ray.export.metamathqa import MetaMathQARow
 from metamath_ray.export.selection import Rejected, Selected, select_rows, solved_problem_ids
 from metamath_ray.export.summary import ExportSummary
@@ -90,8 +91,7 @@ def _decontaminator(config: ExportConfig, malformed: list[str]) -> Decontaminato
 def _test_questions(config: ExportConfig, malformed: list[str]) -> Iterator[tuple[str, str]]:
     """Yield name of the test set and question; of records that are skipped, append the messages."""
     for source in config.decontaminate_against:
-        problem_source = ProblemSource(**source.model_dump(exclude={"skip_invalid"}))
-        reading = read_problems(problem_source, skip_invalid=source.skip_invalid)
+        reading = read_configured(source)
         for problem in reading:
             yield f"{source.name or problem.source}/{problem.split}", problem.question
         malformed += reading.invalid

@@ -78,7 +78,8 @@ def deciding(config: FrozenConfig) -> dict[str, Any]:
         case BootstrapConfig():
             return {**config.content(), "export": config.export.model_dump(mode="json")}
         case FinetuneConfig():
-            return config.content()
+            measures_start = bool(config.held_out and config.held_out.before_training)
+            return {**config.content(), "measures_start": measures_start}
         case SampleConfig():
             where = {"run_directory", "engine", "verifier", "execution", "ray", "retry_failed", *PAYING}
             verifier = config.verifier.model if config.verifier else None

@@ -10,7 +10,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from metamath_ray.config import HeldOutConfig
-from metamath_ray.datasets import ProblemSource, read_problems
+from metamath_ray.datasets.reading import read_configured
 from metamath_ray.datasets.records import shown
 from metamath_ray.errors import DataError
 from metamath_ray.grading import grade, rejection
@@ -43,8 +43,7 @@ def read_held_out(config: HeldOutConfig) -> HeldOut:
     Raises:
         DataError: A problem is malformed, or belongs to the split "train".
     """
-    source = ProblemSource(**config.problems.model_dump(exclude={"skip_invalid"}))
-    reading = read_problems(source, skip_invalid=config.problems.skip_invalid)
+    reading = read_configured(config.problems)
     problems = list(reading)
     if learned := next((problem for problem in problems if problem.split == "train"), None):
         what = shown(learned.source_id or learned.question)

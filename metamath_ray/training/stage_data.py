@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from metamath_ray.config import SamplesConfig, SolutionsConfig
-from metamath_ray.datasets import ProblemSource, read_problems
 from metamath_ray.datasets.files import read_records
+from metamath_ray.datasets.reading import read_configured
 from metamath_ray.datasets.records import Record, parse_record, shown
 from metamath_ray.errors import DataError
 from metamath_ray.storage import RunDirectory
@@ -55,8 +55,7 @@ class SolutionSet:
     def _from_problems(self) -> Iterator[Example]:
         config = self._config
         assert config.problems is not None  # noqa: S101  rows or problems, by its own validator
-        source = ProblemSource(**config.problems.model_dump(exclude={"skip_invalid"}))
-        reading = read_problems(source, skip_invalid=config.problems.skip_invalid)
+        reading = read_configured(config.problems)
         for problem in reading:
             _refuse_test(problem.split, problem.source_id or problem.question)
             yield Example(

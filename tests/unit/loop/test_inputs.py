@@ -47,6 +47,7 @@ DECIDES_NOTHING: list[tuple[str, dict[str, Any]]] = [
     ("test", {"sampling": {"temperature": 0.8}}),
     ("test", {"sampling": {"max_tokens": 1024}}),
 ]
+HELD_OUT: dict[str, Any] = {"problems": {"format": "word_problems", "split": "validation", "limit": 3}}
 GROWS: list[dict[str, Any]] = [
     {"num_samples": 64},
     {"problems": {**PROBLEMS, "limit": 9}},
@@ -98,6 +99,14 @@ def test_the_hash_changes_exactly_with_what_decides(
     )
     is_same = seeds[0] == seeds[1] and limits[0] == limits[1]
     assert (here.hash == there.hash) == is_same
+
+
+def test_of_what_is_held_out_decides_what_is_measured_and_not_how(tmp_path: Path) -> None:
+    def hash_of(**held_out: Any) -> str:  # noqa: ANN401
+        return inputs(tmp_path, "generator", held_out={**HELD_OUT, **held_out}).hash
+
+    assert hash_of(batch_size=8) == hash_of()
+    assert len({hash_of(), hash_of(before_training=False), hash_of(max_tokens=16)}) == 3
 
 
 def test_the_order_of_stages_counts(tmp_path: Path) -> None:
